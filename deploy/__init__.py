@@ -1,0 +1,1 @@
+"""How Bookmill is set up and shown: example books, images, clusters, values."""

@@ -1,0 +1,1 @@
+"""What the demo and the tests run on: a shelf of tales and the catalogue that serves them."""
