@@ -1,0 +1,1 @@
+"""Turns a book as it was fetched into prose."""

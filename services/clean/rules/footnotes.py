@@ -1,0 +1,51 @@
+"""Footnotes: the notes in brackets, the marks in the text, and the labels of notes that stand as paragraphs.
+
+A note in brackets, [Footnote 3: ...], was put between two paragraphs and interrupts them, so it goes. A note that
+stands as a paragraph of its own, mostly in a list at the end, is text of the book: it loses only its label.
+"""
+
+import re
+
+from services.clean.rules.brackets import closing
+from services.clean.rules.rule import Outcome, without_matches
+
+# The opening of a note in brackets; the note may have several paragraphs and brackets of its own.
+_NOTE = re.compile(
+    r"\[(?:foot-?notes?|end-?notes?|fn\.?|fu(?:ß|ss)note\w*|voetnoot|nota|note de bas de page|alaviite)\b(?=[\s\d:.,*])", re.I
+)
+
+_LIMIT = 12_000
+"""Characters of the longest note."""
+
+# A mark in the text or a label at a paragraph's start: [12], [12a], [A], [iv], [*], [+], [dagger] and, from files with
+# notes by page, [T1]. A year has four digits and stays; so do [a word], an inserted letter (th[e]) or start ([t]he).
+_ANCHOR = re.compile(
+    r"[ \t]?\[(?:\d{1,3}[a-z]?|[A-Z]\d{0,3}|(?<![a-z]\[)[a-z]|(?=[ivx])x{0,3}(?:ix|iv|v?i{0,3})|\*{1,4}|[+†‡§¶#]{1,3})\](?![\w(])"
+)
+
+# The label of a note without brackets: "Footnote 3:" or "Footnote 3." at a paragraph's start.
+_LABEL = re.compile(r"^[ \t]*foot-?note[ \t]+[\w*]{1,4}[.:][ \t]*", re.I | re.M)
+
+
+def remove(text: str) -> Outcome:
+    notes = _without_notes(text)
+    marks = without_matches(notes.text, _ANCHOR)
+    labels = without_matches(marks.text, _LABEL)
+    return Outcome(labels.text, [*notes.removed, *marks.removed, *labels.removed])
+
+
+def _without_notes(text: str) -> Outcome:
+    kept: list[str] = []
+    removed: list[str] = []
+    position = 0
+    for match in _NOTE.finditer(text):
+        if match.start() < position:
+            continue
+        end = closing(text, match.start(), _LIMIT)
+        if end is None:
+            continue
+        kept.append(text[position : match.start()])
+        removed.append(text[match.start() : end])
+        position = end
+    kept.append(text[position:])
+    return Outcome("".join(kept), removed)

@@ -1,0 +1,44 @@
+"""Marks of illustrations, [Illustration: with or without its caption], and of music and blank pages.
+
+A caption repeats a sentence of the text or describes a picture that is not there. The pictures of older files are
+`[Picture: ...]`, those of the other languages their own word.
+"""
+
+import re
+
+from services.clean.rules.brackets import closing
+from services.clean.rules.rule import Outcome
+
+# The opening of a mark; its end is found by counting brackets, since a caption may hold some. The words are what the
+# collection's editions in Dutch, German, French, Spanish, Portuguese, Italian, Finnish and Swedish use.
+_MARK = re.compile(
+    r"\[(?:full[- ]page |half[- ]page |larger )?(?:illustrat\w*|ill\.|picture|pictures?|image|frontispiece|decoration|drawing|map|photo\w*"
+    r"|plate|cover|colophon|music|musical notation|blank page|ornament|abbildung\w*|illustrazione|ilustraci\w*|ilustra\w*|afbeelding"
+    r"|kuva|kuvitus|figure|fig\.|headpiece|tailpiece)\b(?=[:.,;\]\s])",
+    re.I,
+)
+
+_LIMIT = 4000
+"""Characters of the longest caption; a mark without its bracket must not swallow the book."""
+
+# A caption's footnote or link mark right behind it, as in [Illustration: "The ring"][1].
+_TRAILING = re.compile(r"\[\w{1,3}\]")
+
+
+def remove(text: str) -> Outcome:
+    kept: list[str] = []
+    removed: list[str] = []
+    position = 0
+    for match in _MARK.finditer(text):
+        if match.start() < position:
+            continue
+        end = closing(text, match.start(), _LIMIT)
+        if end is None:
+            continue
+        trailing = _TRAILING.match(text, end)
+        end = trailing.end() if trailing else end
+        kept.append(text[position : match.start()])
+        removed.append(text[match.start() : end])
+        position = end
+    kept.append(text[position:])
+    return Outcome("".join(kept), removed)

@@ -1,0 +1,121 @@
+"""Notes by whoever made the text, at either end or inside: what was corrected, how marks and letters are shown.
+
+They come in three shapes: in square brackets, in a box drawn with characters, and as a heading with paragraphs below.
+The last shape ends at a wide gap near the start of a book, and with the book near its end.
+"""
+
+import re
+from collections.abc import Sequence
+
+from services.clean.blocks import Block, blocks_of
+from services.clean.rules.brackets import closing
+from services.clean.rules.rule import Outcome, without_lines
+
+# What a note begins with: Transcriber's Note(s), with any apostrophe or its mojibake, Transcription notes, Notes by the
+# e-text editor, Redactor's, Scanner's or Proofreader's note, and the word for them in other languages.
+_HEAD_WORDS = (
+    r"(?:notes? (?:by|from|of) the )?(?:e-?text )?(?:transcri(?:b|pt)\w*|redactor|scanner|proof-?reader|digiti[sz]er|e-?text editor"
+    r"|e-?text preparer)(?:['’`]?s['’`]?|\S{0,12})?\s+(?:end-?|foot-?|general )?(?:notes?|comments?|remarks|amendments|corrections|changes|list)\b"
+    r"|transcription notes?\b|tn:|transcriber:|notes? (?:by|from|of|on) the (?:e-?text )?(?:transcri\w+|e-?text)\b"
+    r"|typographical (?:errors|corrections)|(?:list of )?(?:corrections|errata|changes) made (?:by the|in this)"
+    r"|anmerkungen? (?:zur|des|der) (?:transkription|bearbeite\w*)|hinweise? zur transkription"
+    r"|note(?:s)? (?:du|de la|sur la) transcript\w+|au lecteur|nota(?:s)? del? transcript\w+|nota do transcritor"
+    r"|opmerkingen van de bewerker|huomautuksia? sähköisestä|transkriptionsnotiser"
+)
+
+# A note as a bracket or a heading opens it, with quotes, asterisks, italics or a rule of dashes before.
+_HEAD = re.compile(rf"[\s\[({{_*=~#\"'“|+-]{{0,60}}(?:{_HEAD_WORDS})", re.I)
+
+# Inside brackets a note needs no head when it says what it is about: "[This e-text includes characters that ..."
+_ABOUT_TEXT = re.compile(r"[\s_*]*\[[^\[\]]{0,200}\b(?:e-?texts?\b|e-?book\b|transcriber|project gutenberg)", re.I)
+
+# A bracket that may hold a note, anywhere in the text.
+_OPENING = re.compile(rf"\[[\s_*]{{0,4}}(?:{_HEAD_WORDS})", re.I)
+
+# A line of a box: a border of +---+, ***, ===, or content between bars.
+_BORDER = re.compile(r"\s*[+*#=|:-]{10,}\s*|\s*\+[-=]{5,}\+?\s*|\s*\|.*")
+
+# What a note at the end speaks of; without one of these words the section after a heading is left alone.
+_SUBJECT = re.compile(
+    r"typograph|correct|spelling|punctuation|hyphen|original|transcri|e-?text|misprint|normali[sz]ed|retained|changed|gecorrigeerd"
+    r"|korrigiert|corrig|renumbered|=>|\bleft as\b",
+    re.I,
+)
+
+_START_LINES = 250
+"""Lines from the start within which a heading opens a note of the front matter."""
+
+_START_BLOCKS = 20
+"""Blocks that such a note has at most."""
+
+_GAP = 3
+"""Blank lines that end a note near the start: transcribers leave four before the title, one between paragraphs."""
+
+_END_SHARE = 0.75
+"""A heading after this share of the text opens a note that goes on to the end."""
+
+
+def remove(text: str) -> Outcome:
+    inside = _without_brackets(text)
+    lines = inside.text.split("\n")
+    blocks = blocks_of(lines)
+    spans = [*_boxes(blocks), *_headed(blocks, len(lines))]
+    cut = without_lines(lines, spans)
+    return Outcome(cut.text, [*inside.removed, *cut.removed])
+
+
+def _without_brackets(text: str) -> Outcome:
+    kept: list[str] = []
+    removed: list[str] = []
+    position = 0
+    for match in _OPENING.finditer(text):
+        if match.start() < position:
+            continue
+        end = closing(text, match.start())
+        if end is None:
+            continue
+        kept.append(text[position : match.start()])
+        removed.append(text[match.start() : end])
+        position = end
+    kept.append(text[position:])
+    return Outcome("".join(kept), removed)
+
+
+def _boxes(blocks: Sequence[Block]) -> list[tuple[int, int]]:
+    """Blocks that are drawn as a box and speak in their first lines as a transcriber."""
+    return [
+        (block.first, block.end)
+        for block in blocks
+        if len(block.lines) > 1
+        and all(_BORDER.fullmatch(line) for line in (block.lines[0], block.lines[-1]))
+        and any(_HEAD.match(line) for line in block.lines[:6])
+    ]
+
+
+def _headed(blocks: Sequence[Block], line_count: int) -> list[tuple[int, int]]:
+    spans: list[tuple[int, int]] = []
+    for index, block in enumerate(blocks):
+        if spans and block.first < spans[-1][1]:
+            continue
+        if not (_HEAD.match(block.text) or _is_remark(block)):
+            continue
+        if block.first > _END_SHARE * line_count and _SUBJECT.search("\n".join(b.text for b in blocks[index : index + 6])):
+            spans.append((block.first, line_count))
+        elif block.first < _START_LINES:
+            spans.append((block.first, _front_end(blocks, index)))
+        else:
+            spans.append((block.first, block.end))
+    return spans
+
+
+def _is_remark(block: Block) -> bool:
+    return bool(_ABOUT_TEXT.match(block.text)) and block.text.rstrip().endswith("]")
+
+
+def _front_end(blocks: Sequence[Block], index: int) -> int:
+    end = blocks[index].end
+    for block in blocks[index + 1 : index + _START_BLOCKS]:
+        if block.first - end >= _GAP:
+            break
+        end = block.end
+    return end
