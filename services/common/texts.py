@@ -93,10 +93,23 @@ _MOSTLY_UTF8 = 20
 _CONTROLS = bytes({*range(0x20), 0x7F} - set(b"\t\n\v\f\r\x1a\x1b"))
 """Control bytes that a text does not have; 0x1A is the end-of-file mark of DOS, found in etexts of the 1990s."""
 
-_MAGIC = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"7z\xbc\xaf", b"Rar!", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"ID3", b"OggS")
+_MAGIC = (
+    b"\x1f\x8b",
+    b"BZh",
+    b"\xfd7zXZ",
+    b"7z\xbc\xaf",
+    b"Rar!",
+    b"\x89PNG",
+    b"\xff\xd8\xff",
+    b"GIF8",
+    b"ID3",
+    b"OggS",
+)
 
 # A page starts with a doctype, with one of the first elements, or with a comment or XML declaration before them.
-_HTML = re.compile(rb"(?:<\?xml[^>]{0,200}>\s*|<!--.{0,500}?-->\s*)*<(?:!doctype\s+html|html|head|body|title|meta)\b", re.I | re.S)
+_HTML = re.compile(
+    rb"(?:<\?xml[^>]{0,200}>\s*|<!--.{0,500}?-->\s*)*<(?:!doctype\s+html|html|head|body|title|meta)\b", re.I | re.S
+)
 
 # What the challenge pages of the public sites have in common.
 _CAPTCHA = re.compile(rb"captcha|are you (?:a )?(?:human|robot)|cf-challenge|just a moment\.\.\.", re.I)
