@@ -125,16 +125,36 @@ class Store:
             folder: the files.
             sources: where each file's bytes are.
         """
-        manifest = folder.manifest()
-        sha256 = hashlib.sha256(manifest).hexdigest()
-        reference = Reference(f"{area}/{sha256}/{MANIFEST}", sha256, len(manifest))
+        reference = self.folder_reference(area, folder)
         if self.stat(reference.key) == reference.size:
             return reference
         for file in folder:
-            with sources[file.path].open("rb") as data:
-                self._put(Reference(f"{area}/{sha256}/{file.path}", file.sha256, file.size), data)
-        self._put(reference, BytesIO(manifest))
+            # What put_folder_file brought before needs no source any more.
+            if file.path in sources or self.stat(f"{reference.key.removesuffix(MANIFEST)}{file.path}") != file.size:
+                self.put_folder_file(area, folder, file.path, sources[file.path])
+        self._put(reference, BytesIO(folder.manifest()))
         return reference
+
+    def put_folder_file(self, area: str, folder: Folder, path: str, source: Path) -> None:
+        """Stores one file of a folder ahead of its manifest, so that a large folder is brought file by file.
+
+        Args:
+            area: for example `models`.
+            folder: all its files; their digests name it.
+            path: the file, as the folder names it.
+            source: where its bytes are.
+        """
+        file = folder.file(path)
+        base = self.folder_reference(area, folder).key.removesuffix(MANIFEST)
+        with source.open("rb") as data:
+            self._put(Reference(f"{base}{path}", file.sha256, file.size), data)
+
+    @staticmethod
+    def folder_reference(area: str, folder: Folder) -> Reference:
+        """Gives the reference that a folder has, or will have, in the store."""
+        manifest = folder.manifest()
+        sha256 = hashlib.sha256(manifest).hexdigest()
+        return Reference(f"{area}/{sha256}/{MANIFEST}", sha256, len(manifest))
 
     def read(self, reference: Reference, limit: int = 256 << 20) -> bytes:
         """Reads an object into memory and verifies it.
