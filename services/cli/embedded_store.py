@@ -56,16 +56,19 @@ def start(folder: Path, bucket: str = "bookmill", with_parent: bool = True) -> E
     access, secret = _credentials(folder)
     # A port may be taken between looking and starting: then it is tried on others.
     for attempt in range(3):
-        ports = free_ports(8)
+        ports = free_ports(10)
         process = _spawn(folder, data, ports, with_parent)
         environment = {
-            "BOOKMILL_STORE_ENDPOINT": f"127.0.0.1:{ports[6]}",
+            "BOOKMILL_STORE_ENDPOINT": f"127.0.0.1:{ports[3]}",
             "BOOKMILL_STORE_BUCKET": bucket,
             "BOOKMILL_STORE_ACCESS_KEY_FILE": str(access),
             "BOOKMILL_STORE_SECRET_KEY_FILE": str(secret),
         }
         settings = StoreSettings(
-            endpoint=environment["BOOKMILL_STORE_ENDPOINT"], bucket=bucket, access_key_file=access, secret_key_file=secret
+            endpoint=environment["BOOKMILL_STORE_ENDPOINT"],
+            bucket=bucket,
+            access_key_file=access,
+            secret_key_file=secret,
         )
         try:
             _wait(process, settings, folder / "log")
@@ -79,29 +82,25 @@ def start(folder: Path, bucket: str = "bookmill", with_parent: bool = True) -> E
 
 
 def _spawn(folder: Path, data: Path, ports: list[int], with_parent: bool) -> subprocess.Popen[bytes]:
-    master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc = ports
+    names = ("master", "volume", "filer", "s3", "admin")
+    listening = [f"-{name}.port={port}" for name, port in zip(names, ports[:5], strict=True)]
+    listening += [f"-{name}.port.grpc={port}" for name, port in zip(names, ports[5:], strict=True)]
     command = [
         str(Path(sysconfig.get_path("scripts")) / "weed"),
-        "server",
+        # `mini` starts its parts in order and is ready in a second and a half; `server` leaves them to find
+        # each other, which takes three to eight.
+        "mini",
         f"-dir={data}",
         "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1",
-        f"-master.port={master}",
-        f"-master.port.grpc={master_grpc}",
-        # Small volumes, as many as the disk holds: a bucket begins with seven, which a small disk must hold too.
-        "-master.volumeSizeLimitMB=128",
-        "-volume.max=0",
-        f"-volume.port={volume}",
-        f"-volume.port.grpc={volume_grpc}",
-        "-filer",
-        f"-filer.port={filer}",
-        f"-filer.port.grpc={filer_grpc}",
-        f"-filer.localSocket={folder / 'filer.sock' if len(str(folder)) < 90 else ''}",  # a socket's path ends at 108
-        "-s3",
-        f"-s3.port={s3}",
-        f"-s3.port.grpc={s3_grpc}",
+        *listening,
         f"-s3.config={folder / 's3.json'}",
         "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-webdav=false",
+        "-admin.ui=false",
+        "-master.telemetry=false",
+        "-volume.preStopSeconds=0",
     ]
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
@@ -112,7 +111,7 @@ def _spawn(folder: Path, data: Path, ports: list[int], with_parent: bool) -> sub
             cwd=folder,
             env={k: v for k, v in os.environ.items() if not k.startswith("AWS_")},
             start_new_session=True,  # Ctrl-C is for the one who started it, who stops it last
-            preexec_fn=_follow_parent if with_parent else None,  # noqa: PLW1509 (one prctl call, no lock is touched)
+            preexec_fn=_follow_parent if with_parent else None,
         )
 
 
