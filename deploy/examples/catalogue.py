@@ -39,18 +39,12 @@ def catalogue(shelf: Shelf, page_size: int = PAGE_SIZE) -> Responder:
     def respond(request: Request) -> Answer:
         path = request.path
         if path == "/books":
-            return redirect(
-                HTTPStatus.MOVED_PERMANENTLY, "/books/" + (f"?{request.query}" if request.query else "")
-            )
+            return redirect(HTTPStatus.MOVED_PERMANENTLY, "/books/" + (f"?{request.query}" if request.query else ""))
         if path == "/books/":
             return _page(shelf, request, page_size)
         if match := _BOOK.fullmatch(path):
             record = shelf.book(int(match[1]))
-            return (
-                from_json(_absolute(record, request))
-                if record
-                else _missing("No Book matches the given query.")
-            )
+            return from_json(_absolute(record, request)) if record else _missing("No Book matches the given query.")
         if match := _EBOOK.fullmatch(path):
             return redirect(HTTPStatus.FOUND, f"{request.base}/cache/epub/{match[1]}/pg{match[1]}.txt")
         return _file(shelf, request)
@@ -76,9 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port (default)")
-    parser.add_argument(
-        "--page-size", type=int, default=PAGE_SIZE, help="books on a page (default: %(default)s)"
-    )
+    parser.add_argument("--page-size", type=int, default=PAGE_SIZE, help="books on a page (default: %(default)s)")
     options = parser.parse_args(arguments)
     try:
         server = start(options.books, options.port, options.host, options.page_size)
@@ -122,9 +114,7 @@ def _page_url(request: Request, query: dict[str, str], number: int) -> str:
 
 
 def _absolute(record: Record, request: Request) -> Record:
-    formats = {
-        kind: request.base + url if url.startswith("/") else url for kind, url in record["formats"].items()
-    }
+    formats = {kind: request.base + url if url.startswith("/") else url for kind, url in record["formats"].items()}
     return record | {"formats": formats}
 
 

@@ -32,7 +32,7 @@ class Shelf:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Reads the index in `folder`. Raises FileNotFoundError where there is none, ValueError for a wrong one."""
+        """Reads the index in `folder`. Raises FileNotFoundError for none, ValueError for a wrong one."""
         path = folder / INDEX
         try:
             books = json.loads(path.read_text(encoding="utf-8"))["books"]
@@ -69,9 +69,7 @@ class Shelf:
 
     def _files(self, number: int) -> list[Path]:
         of_book = re.compile(rf"{number}([-.].*)?")  # "900001-0.txt" is book 900001's; "9000010.txt" is not
-        return sorted(
-            path for path in self.folder.iterdir() if path.is_file() and of_book.fullmatch(path.name)
-        )
+        return sorted(path for path in self.folder.iterdir() if path.is_file() and of_book.fullmatch(path.name))
 
 
 def mirror_folder(number: int) -> str:
