@@ -33,6 +33,8 @@ CANCELLED = "CANCELLED"
 FAILED = "FAILED"
 
 _REQUEST = re.compile(r"jobs/([0-9a-f]{64})/request\.json")
+_OUTCOME = re.compile(r"jobs/([0-9a-f]{64})/outcome\.json")
+_RESULT = re.compile(r"results/[a-z_]+/([0-9a-f]{64})\.json")
 # A checkpoint counts when what is written last is there: a folder's manifest, or a record of one.
 _CHECKPOINT = re.compile(r"checkpoints/[0-9a-f]{64}/([^/]+\.json|.+/manifest\.json)")
 
@@ -144,6 +146,18 @@ class JobRecords:
         key = f"jobs/{job}/outcome.json"
         if self._store.stat(key) is None:
             self._store.put_record(key, outcome.to_json())
+
+    def ended(self, step: Step, job: str) -> bool:
+        """Says whether a job has a result or an outcome."""
+        keys = (step.record_key(job), f"jobs/{job}/outcome.json")
+        return any(self._store.stat(key) is not None for key in keys)
+
+    def ended_jobs(self, step: Step) -> Iterator[str]:
+        """Lists the hashes of jobs that have a result of a step, or an outcome."""
+        for prefix, form in ((f"results/{step.name}/", _RESULT), ("jobs/", _OUTCOME)):
+            for key in self._store.list(prefix):
+                if match := form.fullmatch(key):
+                    yield match[1]
 
     def reopen(self, job: str) -> None:
         """Lets a job that ended without a result be run again: its attempts without progress count from 0."""

@@ -1,0 +1,83 @@
+"""The two kinds of jobs as values, and what is told of one job."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from bookmill.v1 import object_pb2
+from services.common.errors import NotFound
+from services.common.steps import Step, to_json
+from services.jobs.launcher import Order
+
+Spec = TypeVar("Spec", bound=Message)
+Result = TypeVar("Result", bound=Message)
+
+_ID_DIGITS = 20  # of the hash: enough that no two meet, few enough for a Job's name and its pods'
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind(Generic[Spec, Result]):
+    """What sets one kind of job apart."""
+
+    step: Step
+    """Its key of a specification is the job's hash."""
+    spec_type: type[Spec]
+    result_type: type[Result]
+    collection: str
+    """`trainingJobs`."""
+    prefix: str
+    """`train`."""
+    program: str
+    """The module to run."""
+
+    def name(self, job: str) -> str:
+        """Gives a job's resource name from its hash."""
+        return f"{self.collection}/{self._id(job)}"
+
+    def digits(self, name: str) -> str:
+        """Gives the digits of the hash that a resource name holds.
+
+        Raises:
+            NotFound: `NO_SUCH_JOB`.
+        """
+        match = re.fullmatch(rf"{self.collection}/{self.prefix}-([0-9a-f]{{{_ID_DIGITS}}})", name)
+        if match is None:
+            form = f"{self.collection}/{self.prefix}-<{_ID_DIGITS} hexadecimal digits>"
+            raise NotFound("NO_SUCH_JOB", f"there is no job {name!r}; a name has the form {form}")
+        return match[1]
+
+    def order(self, job: str, spec: Spec) -> Order:
+        """Gives what a launcher is to run."""
+        request = json.dumps(to_json(spec), sort_keys=True, ensure_ascii=False)
+        return Order(self.step, job, self._id(job), self.program, request)
+
+    def _id(self, job: str) -> str:
+        return f"{self.prefix}-{job[:_ID_DIGITS]}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobView(Generic[Spec, Result]):
+    """A job as a caller sees it."""
+
+    name: str
+    """Its resource name."""
+    spec: Spec
+    """Complete."""
+    state: object_pb2.State.ValueType
+    """Where it is."""
+    reason: object_pb2.Refusal | None = None
+    """Why it waits or has failed."""
+    progress: object_pb2.Progress | None = None
+    """How far it is; None when nothing is known."""
+    result: Result | None = None
+    """Of a job that succeeded."""
+    manifest: str = ""
+    """What would be submitted, of one that is only validated."""
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more happens to it by itself."""
+        return self.state in {object_pb2.STATE_SUCCEEDED, object_pb2.STATE_FAILED, object_pb2.STATE_CANCELLED}
