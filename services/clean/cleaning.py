@@ -140,4 +140,6 @@ def _require_prose(text: str, reports: list[RuleReport], options: Options) -> No
     framed = next(report.characters for report in reports if report.name == "frame")
     if framed > len(text):
         raise Refused("ONLY_LICENCE", f"the text is a header or licence of {framed} characters with no book in it")
-    raise Refused("TOO_SHORT", f"{len(text)} characters of prose are left, the least is {options.min_characters}: {text[:60]!r}")
+    raise Refused(
+        "TOO_SHORT", f"{len(text)} characters of prose are left, the least is {options.min_characters}: {text[:60]!r}"
+    )

@@ -19,15 +19,28 @@ _HEADING = re.compile(
 )
 
 # A line under the heading that labels columns: "CHAPTER   PAGE", "PAGE".
-_COLUMNS = re.compile(r"[\s_]*(?:(?:chap(?:ter|\.)?|no\.?|story|stave|kapitel|chapitre)s?[\s_.]*)?(?:page|pag\.|seite|blz\.?)?[\s_.]*", re.I)
+_COLUMNS = re.compile(
+    r"[\s_]*(?:(?:chap(?:ter|\.)?|no\.?|story|stave|kapitel|chapitre)s?[\s_.]*)?(?:page|pag\.|seite|blz\.?)?[\s_.]*",
+    re.I,
+)
 
 # A page number at the line's end, after a gap, dots or a dash; roman for front matter; "Frontispiece" or "To face page 3".
-_PAGED = re.compile(r"(?:[ \t]{2,}|\.{2,}|[.\s]{4,}|[-–—:,][ \t]*|\bpage[ \t]+|\bp\.[ \t]*)_?(?:\d{1,4}(?:[ \t]?[-–][ \t]?\w{1,4})?|[ivxlc]{1,7}|frontispiece)_?[.\s]*$", re.I)
+_PAGED = re.compile(
+    r"(?:(?:[ \t]{2,}|\.{2,}|\.[ \t.]{3,})_?(?:\d{1,4}(?:[ \t]?[-–][ \t]?\w{1,4})?|[ivxlc]{1,7}|frontispiece)"
+    r"|(?:[-–—:,][ \t]*|\bpage[ \t]+|\bp\.[ \t]*)_?\d{1,4}(?:[ \t]?[-–][ \t]?\w{1,4})?|:[ \t]+[ivxlc]{1,7}[-–][ivxlc]{1,7})"
+    r"_?[.\s]*$",
+    re.I,
+)
 
-# A chapter's number or kind at the line's start: "XII.", "12.", "CHAPTER I", "Letter 4", "ACT II Scene I", "STAVE ONE".
+# A chapter's number or kind at the line's start: "XII.", "12.", "CHAPTER I", "Letter 4", "ACT II Scene I", "STAVE ONE";
+# or a part that has no number, alone on its line or before a stop.
 _NUMBERED = re.compile(
-    r"[\s_]*(?:(?:chapter|chap\.|chapitre|kapitel|hoofdstuk|cap[ií]tulo|capitolo|letter|book|part|volume|vol\.|act|scene|canto|stave|section|appendix|story"
-    r"|tale|preface|introduction|conclusion|epilogue|prologue|index|notes)\b|[ivxlc]{1,7}\b[.):\s]|\d{1,3}[.):\s])",
+    r"[\s_/]*(?:(?:chapter|chap\.|chapitre|kapitel|hoofdstuk|cap[ií]tulo|capitolo|letter|book|part|volume|vol\.|act|scene"
+    r"|canto|stave|section|appendix|story|tale|number|no\.)[\s_]+(?:the\s+)?(?:\d{1,3}|[ivxlc]{1,7}|one|two|three|four|five|six"
+    r"|seven|eight|nine|ten|eleven|twelve|thirteen|first|second|third|fourth|fifth|sixth|last|[a-e])\b"
+    r"|(?:the\s+)?(?:preface|foreword|introduction|introductory note|conclusion|epilogue|prologue|index|notes|appendix"
+    r"|glossary|dedication|bibliography|author's note)[\s_.:—-]*(?:$|[.:—-])"
+    r"|(?-i:[IVXLC]{1,7})(?:[.):]|[ \t]{1,8}\S)|\d{1,3}(?:[.):]|[ \t]{2,}\S))",
     re.I,
 )
 
@@ -72,34 +85,62 @@ def _line_counts(lines: Sequence[str]) -> dict[str, int]:
 
 def _list(blocks: Sequence[Block], index: int, counts: dict[str, int]) -> tuple[int, int] | None:
     heading = blocks[index]
-    entries: list[str] = list(heading.lines[1:])
-    seen: set[str] = {_words(line) for line in entries}
+    entries = len(heading.lines) - 1
+    proved = sum(_is_entry(line, counts) or _COLUMNS.fullmatch(line) is not None for line in heading.lines[1:])
+    first = {_entry_words(line) for line in heading.lines[1:2]}
+    seen = {_entry_words(line) for line in heading.lines[1:]}
+    compact = entries > _FEWEST
     end = heading.end
-    for block in blocks[index + 1 : index + _MOST_BLOCKS]:
-        if block.first - end >= _WIDE_GAP and len(entries) >= _FEWEST:
+    for position in range(index + 1, min(index + _MOST_BLOCKS, len(blocks))):
+        block = blocks[position]
+        if block.first - end >= _WIDE_GAP and entries >= _FEWEST:
             break
-        if not _looks_like_entries(block, counts) or _HEADING.fullmatch(block.lines[0]):
+        goes_on = position + 1 < len(blocks) and _looks_like_entries(blocks[position + 1], counts)
+        if _HEADING.fullmatch(block.lines[0]):
             break
-        words = {_words(line) for line in block.lines}
-        # The first heading of the text itself repeats an entry, and no list has an entry twice in a row of blocks.
-        if len(entries) >= _FEWEST and len(block.lines) <= 2 and words & seen and not _PAGED.search(block.lines[-1]):
+        if not _looks_like_entries(block, counts) and not (
+            _is_narrow(block) and (goes_on or _page_follows(blocks[position + 1 : position + 4]))
+        ):
             break
-        entries += block.lines
+        words = {_entry_words(line) for line in block.lines}
+        # The text itself begins with the words of the first entry; or with those of another, after a list without blank
+        # lines or with prose below.
+        again = words == first or (words <= seen and (compact or not goes_on))
+        if entries >= _FEWEST and again and not _PAGED.search(block.lines[-1]):
+            break
+        first = first or words
+        entries += len(block.lines)
+        proved += _proved(block, counts)
         seen |= words
+        compact = compact or len(block.lines) > _FEWEST
         end = block.end
-    entries = [line for line in entries if not _COLUMNS.fullmatch(line)]
-    proved = sum(_is_entry(line, counts) for line in entries)
-    if len(entries) < _FEWEST or proved < _PROVED * len(entries):
+    if entries < _FEWEST or proved < _PROVED * entries:
         return None
     return heading.first, end
+
+
+def _proved(block: Block, counts: dict[str, int]) -> int:
+    """Lines of a block that prove to be entries: all of them where a page number ends it."""
+    if _PAGED.search(block.lines[-1]) or _COLUMNS.fullmatch(block.text):
+        return len(block.lines)
+    return sum(_is_entry(line, counts) or _COLUMNS.fullmatch(line) is not None for line in block.lines)
+
+
+def _is_narrow(block: Block) -> bool:
+    """A line between the groups of a list (_IN COLOUR_), or an entry whose page number a later one has."""
+    return len(block.lines) <= 4 and all(len(line.strip()) < 50 for line in block.lines)
+
+
+def _page_follows(blocks: Sequence[Block]) -> bool:
+    return any(_PAGED.search(block.lines[-1]) for block in blocks)
 
 
 def _looks_like_entries(block: Block, counts: dict[str, int]) -> bool:
     if any(len(line) > _LONGEST_LINE for line in block.lines):
         return False
-    if _COLUMNS.fullmatch(block.text):
+    if _COLUMNS.fullmatch(block.text) or _PAGED.search(block.lines[-1]) or _NUMBERED.match(block.lines[0]):
         return True
-    return any(_is_entry(line, counts) for line in block.lines)
+    return 2 * sum(_is_entry(line, counts) for line in block.lines) >= len(block.lines)
 
 
 def _is_entry(line: str, counts: dict[str, int]) -> bool:
@@ -111,3 +152,7 @@ def _is_entry(line: str, counts: dict[str, int]) -> bool:
 
 def _words(line: str) -> str:
     return _NOT_WORD.sub(" ", line).strip().casefold()
+
+
+def _entry_words(line: str) -> str:
+    return _words(_PAGED.sub("", line))

@@ -13,21 +13,31 @@ from services.clean.rules.rule import Outcome, without_lines
 _ENDS = 40
 """Blocks at each end that are looked at. Title pages with dedications have up to 30."""
 
+_NEAR = 100
+"""Lines from either end within which the beginning of a block is enough: "Prepared by" heads recipes too."""
+
 _LONGEST = 14
 """Lines of the longest credit; a longer block that has such a word is a preface which speaks of it."""
 
 _VERBS = (
-    r"(?:produced|prepared|transcribed|scanned|digiti[sz]ed|proof-?read|proofed|typed|keyed|entered|re-?formatted|converted"
-    r"|compiled|created|submitted|contributed|edited|provided|donated|corrected|updated|made available|brought to you)"
+    r"(?:produced|prepared|transcribed|scanned|digiti[sz]ed|proof-?read|proofed|typed|keyed|re-?formatted|e-?texted)"
 )
+
+# What may be said of a text too, but of printed books as well: it needs "this etext" or the like before it.
+_WEAK_VERBS = (
+    r"(?:entered|converted|compiled|created|submitted|contributed|edited|provided|donated|corrected|updated|made(?: available)?"
+    r"|brought to you|typeset|published)"
+)
+
+_TEXT = r"(?:text file|e-?text|e-?book|electronic (?:text|edition|version)|text|book|file|edition|html(?: version)?)"
 
 # How a credit begins: "Produced by", "Scanned and proofed by", "This etext was prepared by", "E-text prepared by",
 # "HTML version by", "Etext by", "Credit(s):".
 _BEGINS = re.compile(
-    rf"\W*(?:(?:this|the|an?)\s+)?(?:(?:e-?text|e-?book|electronic (?:text|edition|version)|text|book|file|edition|work|html(?: version)?)\s+)?"
-    rf"(?:(?:was|is|has been|were)\s+)?(?:originally |first |kindly )?{_VERBS}(?:(?:,| and|,? &)\s+{_VERBS})*\s*"
-    rf"(?:\([^()]{{1,60}}\)\s*)?(?:by|from|for|form)\b"
-    r"|\W*(?:e-?text|e-?book|html version|proofreading|scanning) by\b|\W*credits?\W*$",
+    rf"\W*(?:(?:this|the|an?)\s+)?(?:{_TEXT}\s+)?(?:(?:was|is|has been|were)\s+)?(?:originally |first |kindly )?"
+    rf"{_VERBS}(?:(?:,| and|,? &)\s+{_VERBS})*\s*(?:\([^()]{{1,60}}\)\s*)?(?:by|from|for|form)\b"
+    rf"|\W*(?:this|the)\s+{_TEXT}\s+(?:(?:was|is|has been)\s+)?{_WEAK_VERBS}\b"
+    rf"|\W*(?:e-?text|e-?book|html version|proofreading|scanning) by\b|\W*credits?\W*$",
     re.I,
 )
 
@@ -35,7 +45,8 @@ _BEGINS = re.compile(
 # generously made available", the usual sources of page images, the director of the 1990s.
 _NAMES = re.compile(
     r"distributed\s+proof|\bpgdp\b|\bproje[ck]t\s+gutenberg|gutenberg\.(?:org|net)|\be-?texts?\b|\bebooks? (?:was|is|were)\b|html version"
-    r"|images?\s+(?:generously|were|of\s+the\s+original\s+pages)|generously\s+made\s+available|internet\s+archive"
+    r"|images?\s+(?:generously|of\s+the\s+original\s+pages|(?:were\s+)?(?:provided|obtained|scanned|made\s+available))"
+    r"|generously\s+made\s+available|internet\s+archive"
     r"|archive\.org|hathitrust|google\s+(?:books|print)|gallica|bibliothèque nationale|michael\s+s\.\s+hart"
     r"|^\W*scanned\b|\bproof-?read(?:ing|ers?)?\b|\btranscribers?\b|\btranscribed (?:by|from)\b|\bOCR\b|free(?:ly)? literature",
     re.I | re.M,
@@ -43,6 +54,12 @@ _NAMES = re.compile(
 
 # A block that has an address of mail or web, in a short block: who sent it in.
 _ADDRESS = re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,64}\.[\w.]{2,40}|\bhttps?://|\bwww[./]", re.I)
+
+# A line of the header's fields, which some bodies repeat.
+_FIELD = re.compile(
+    r"\W*(?:title|author|translator|encoding|character set encoding|language|release date|edition|posting date)\s*:\s\S",
+    re.I,
+)
 
 # The signature under a preface of Project Gutenberg's own, which goes with everything before it.
 _DIRECTOR = re.compile(r"^\s*(?:project gutenberg|executive director)\s*$", re.I | re.M)
@@ -52,16 +69,21 @@ def remove(text: str) -> Outcome:
     lines = text.split("\n")
     blocks = blocks_of(lines)
     head, tail = blocks[:_ENDS], blocks[max(_ENDS, len(blocks) - _ENDS) :]
-    spans = [(block.first, block.end) for block in (*head, *tail) if _is_credit(block)]
+    near = len(lines) - _NEAR
+    spans = [
+        (block.first, block.end)
+        for block in (*head, *tail)
+        if _is_credit(block, near_end=block.first < _NEAR or block.first >= near)
+    ]
     return without_lines(lines, [*spans, *_signed_preface(head)])
 
 
-def _is_credit(block: Block) -> bool:
+def _is_credit(block: Block, near_end: bool) -> bool:
     if len(block.lines) > _LONGEST:
         return False
-    if _BEGINS.match(block.text) or _NAMES.search(block.text):
+    if _NAMES.search(block.text) or all(_FIELD.match(line) for line in block.lines):
         return True
-    return len(block.lines) <= 3 and bool(_ADDRESS.search(block.text))
+    return near_end and bool(_BEGINS.match(block.text) or (len(block.lines) <= 3 and _ADDRESS.search(block.text)))
 
 
 def _signed_preface(head: Sequence[Block]) -> list[tuple[int, int]]:

@@ -48,7 +48,9 @@ _SMALL_PRINT_END = re.compile(r"\s*\*+\s*END\s*\*?\s*THE SMALL PRINT", re.I)
 # "End of Project Gutenberg's X", "End of this is the Project Gutenberg Etext", `"End of Volume I of Project ...`, and
 # the same in the other languages of the collection. The name follows within the line, wherever the title stands.
 _LAST_LINE = re.compile(
-    r"\W{0,8}(?:the )?(?:end|ende|fin|fine|fim|einde|slut|slutt|loppu)\b.{0,80}\bproje[ck]t\w*\s+gutenberg", re.I
+    r"\W{0,8}(?:this is )?(?:the )?(?:(?:end|ende|fin|fine|fim|einde|slut|slutt|loppu)\b.{0,80}\bproje[ck]t\w*\s+gutenberg"
+    r"|end of (?:the|this) (?:e-?text|e-?book|electronic)\b)",
+    re.I,
 )
 
 # What only the licence says; the last resort where the END marker is missing.
@@ -113,10 +115,16 @@ def _first(lines: Sequence[str]) -> int:
     if start is not None:
         after = _marker_end(lines, start)
         # Some files of 2000 to 2002 have both; the small print then follows the marker at once.
-        return max([after, *(i + 1 for i in small_print if i - after < _HEADER_LINES)])
+        return max([after, *(i + 1 for i in small_print if i > after and not _closed(lines[after:i]))])
+    small_print = [i for i in small_print if not _closed(lines[:i])]
     if small_print:
         return small_print[-1] + 1
     return _unmarked_first(lines)
+
+
+def _closed(lines: Sequence[str]) -> bool:
+    """Whether the book has ended in these lines: then the small print after them is its last page, not its header."""
+    return any(_END.match(line) or _LAST_LINE.match(line) for line in lines)
 
 
 def _marker_end(lines: Sequence[str], marker: int) -> int:

@@ -18,6 +18,9 @@ _MARK = re.compile(
     re.I,
 )
 
+# What is left of a cover's picture where the text was made from a web page: its name, in lower case, before the title.
+_COVER = re.compile(r"\A(?:[^\n]*\n){0,40}?[ \t]*(cover(?:[ \t]*image)?[ \t]*)\n")
+
 _LIMIT = 4000
 """Characters of the longest caption; a mark without its bracket must not swallow the book."""
 
@@ -29,6 +32,10 @@ def remove(text: str) -> Outcome:
     kept: list[str] = []
     removed: list[str] = []
     position = 0
+    if cover := _COVER.match(text):
+        kept.append(text[: cover.start(1)])
+        removed.append(cover[1])
+        position = cover.end(1)
     for match in _MARK.finditer(text):
         if match.start() < position:
             continue

@@ -11,12 +11,14 @@ from services.clean.rules.rule import Outcome
 # <i>, <b>, <em>, <strong>, <u>, <small>, <sc>, <sup>, <sub>, opening or closing, without attributes.
 _TAG = re.compile(r"</?(?:i|b|em|strong|u|small|sc|sup|sub|g)>", re.I)
 
-# An underscore that opens at a word's start, and the next one, which closes at a word's end. Whole paragraphs and letters
-# stand between a pair in some books. Doubled ones are blanks to fill in.
-_ITALIC = re.compile(r"(?<!_)_(?=[^\s_])([^_]{1,6000})(?<=\S)_(?!_)")
+# An underscore that opens at a word's start, and the next one, which closes. Whole paragraphs and letters stand between a
+# pair in some books, and some have the space inside (_so _that). Doubled ones are blanks to fill in.
+_ITALIC = re.compile(r"(?<!_)_(?=[^\s_])([^_]{1,6000})_(?!_)")
 
 # =bold= and ~spaced out~: the opening mark after a space, line start or quote, the closing one before a space or stop.
-_BOLD = re.compile(r"(?:(?<=^)|(?<=[\s(\[\"'“‘—-]))([=~])(?![\s=~])([^=~\n]{1,200}?)(?<!\s)\1(?=[\s.,;:!?)\]\"'”’—-]|$)", re.M)
+_BOLD = re.compile(
+    r"(?:(?<=^)|(?<=[\s(\[\"'“‘—-]))([=~])(?![\s=~])([^=~\n]{1,200}?)(?<!\s)\1(?=[\s.,;:!?)\]\"'”’—-]|$)", re.M
+)
 
 
 def remove(text: str) -> Outcome:

@@ -8,6 +8,7 @@ the capital at the start of its lines.
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from services.clean.blocks import Block, blocks_of
 from services.clean.rules.rule import Outcome
@@ -19,26 +20,47 @@ _SLACK = 6
 """Characters that a break may come early: typesetters and old editors wrapped by hand."""
 
 _FORCED = 0.75
-"""Share of a paragraph's breaks that must be forced, at the book's width or the paragraph's own, to make it prose."""
+"""Share of a paragraph's breaks that must be forced to make it prose whatever its capitals."""
 
-_CAPITALS = 0.8
-"""Share of lines that begin with a capital letter above which a block narrower than the book is verse."""
+_ALL = 0.9
+"""Share of lines that begin with a capital in verse: a stanza may have a turned-over line."""
 
-_VERSE_WIDTH = 0.8
-"""A block of capitals is verse only if its longest line is shorter than this share of the book's width."""
+_BY_CHANCE = 0.03
+"""Prose has that many capitals in a row, at its own rate of them, less often than this: then it is verse."""
 
-_GAP = re.compile(r"\S[ \t]{3,}\S")  # A gap inside a line aligns columns: a table, a list, a title page.
+_VERSE_BOOK = 0.5
+_USUAL = 0.3
+"""A book with more capitals at line starts than the first is mostly verse: then its prose is taken to have the second."""
+
+_RAGGED = 0.65
+"""Files of the 1990s were broken at pauses: prose whose lines fill this much of the width, on average, with few capitals."""
+
+_LOWER = 0.5
+"""Lines that fill this much and go on in lower case, all of them, are prose however short."""
+
+# A gap inside a line aligns columns: a table, a list, a title page. One line in three has one there.
+_GAP = re.compile(r"\S[ \t]{3,}\S")
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """How the book at hand is set, read from all of it."""
+
+    width: int
+    """Characters at which it is wrapped: all but the longest tenth of its lines inside blocks fit."""
+    capitals: float
+    """Share of lines inside blocks that begin with a capital letter: a fifth in English prose, more in German."""
 
 
 def rejoin(text: str) -> Outcome:
     lines = [line.rstrip() for line in text.expandtabs(8).split("\n")]
     blocks = blocks_of(lines)
-    width = _width(blocks)
+    book = look_at(blocks)
     divided = _split_words(lines)
     removed: list[str] = []
     paragraphs: list[str] = []
     for block in blocks:
-        if is_prose(block.lines, width):
+        if is_prose(block.lines, book):
             paragraphs.append(_joined(block.lines, divided))
             removed.extend("\n" * (len(block.lines) - 1))
         else:
@@ -46,32 +68,40 @@ def rejoin(text: str) -> Outcome:
     return Outcome("\n\n".join(paragraphs) + "\n" if paragraphs else "", removed)
 
 
-def is_prose(lines: Sequence[str], width: int) -> bool:
-    """Whether the lines of a block, in a book wrapped at `width`, are one paragraph. One line always is."""
-    if len(lines) < 2:
-        return True
-    if width < _NARROWEST or any(_GAP.search(line.strip()) for line in lines):
-        return False
-    own = max(map(len, lines))
-    capitals = sum(_begins_with_capital(line) for line in lines[1:]) / (len(lines) - 1)
-    if capitals >= _CAPITALS and own < _VERSE_WIDTH * width and len(lines) > 2:
-        return False
-    if _forced(lines, width) >= _FORCED:
-        return True
-    # A quotation or letter is wrapped more narrowly than the book; a stanza's second line may not begin in lower case.
-    narrow = len(lines) > 2 and own >= _NARROWEST - 10 and capitals < 0.5
-    return narrow and _same_indent(lines[1:]) and _forced(lines, own) >= _FORCED
-
-
-def _width(blocks: Sequence[Block]) -> int:
-    """The width at which a book is wrapped: all but the longest tenth of its lines inside blocks fit it."""
-    lengths = Counter(len(line) for block in blocks if len(block.lines) > 2 for line in block.lines[:-1])
-    total, seen = lengths.total(), 0
+def look_at(blocks: Sequence[Block]) -> Book:
+    inner = [block.lines for block in blocks if len(block.lines) > 2]
+    lengths = Counter(len(line) for lines in inner for line in lines[:-1])
+    total, seen, width = lengths.total(), 0, 0
     for length, count in sorted(lengths.items()):
         seen += count
         if seen >= 0.9 * total:
-            return length
-    return 0
+            width = length
+            break
+    capitals = sum(_begins_with_capital(line) for lines in inner for line in lines[1:])
+    return Book(width, capitals / total if total else 0.0)
+
+
+def is_prose(lines: Sequence[str], book: Book) -> bool:
+    """Whether the lines of a block are one paragraph. One line always is."""
+    count = len(lines) - 1
+    if count == 0:
+        return True
+    if book.width < _NARROWEST or _is_table(lines):
+        return False
+    capitals = sum(map(_begins_with_capital, lines[1:])) / count
+    by_chance = book.capitals if book.capitals < _VERSE_BOOK else _USUAL
+    if capitals >= _ALL and by_chance**count < _BY_CHANCE:
+        return False
+    if _forced(lines, book.width) >= _FORCED:
+        return True
+    filled = sum(map(len, lines[:-1])) / count / book.width
+    if capitals == 0 and filled >= _LOWER and _same_indent(lines[1:]):
+        return True
+    return count > 1 and capitals < 0.7 and filled >= _RAGGED and _same_indent(lines[1:])
+
+
+def _is_table(lines: Sequence[str]) -> bool:
+    return 3 * sum(_GAP.search(line.strip()) is not None for line in lines) >= len(lines)
 
 
 def _forced(lines: Sequence[str], width: int) -> float:
@@ -91,6 +121,9 @@ def _same_indent(lines: Sequence[str]) -> bool:
     return len({len(line) - len(line.lstrip()) for line in lines}) == 1
 
 
+# Two spaces after a full stop, as typists set them, and what justified lines were filled with.
+_SPACES = re.compile(r"[ \t]{2,}")
+
 # The part of a word before a hyphen that ends a line, and the part that begins the next one.
 _LAST_PART = re.compile(r"([^\W\d_]{1,30})-$")
 _FIRST_PART = re.compile(r"([^\W\d_]{1,30})")
@@ -104,7 +137,9 @@ def _split_words(lines: Sequence[str]) -> frozenset[str]:
     divided = [
         (last[1].casefold(), first[1].casefold())
         for line, following in zip(lines, lines[1:], strict=False)
-        if line.endswith("-") and (last := _LAST_PART.search(line[-31:])) and (first := _FIRST_PART.match(following.lstrip()))
+        if line.endswith("-")
+        and (last := _LAST_PART.search(line[-31:]))
+        and (first := _FIRST_PART.match(following.lstrip()))
     ]
     if not divided:
         return frozenset()
@@ -126,7 +161,7 @@ def _joined(lines: Sequence[str], divided: frozenset[str]) -> str:
             pieces.append(following)
         else:
             pieces.append(" " + following)
-    return "".join(pieces)
+    return _SPACES.sub(" ", "".join(pieces))
 
 
 def _closes_up(before: str, following: str) -> bool:

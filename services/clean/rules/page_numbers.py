@@ -9,18 +9,18 @@ import re
 from services.clean.rules.rule import Outcome, without_lines, without_matches
 
 # [Pg 12], [Page xii], [p. 12a], {12}, {pg 12}, [Seite 12], <p 12>, |Pg 12|, [pág. 3], with the space before. A bare number
-# is taken in braces only: in square brackets it is a footnote's mark.
+# is taken in braces only, in square brackets it is a footnote's mark, and not behind a letter: CO{2}, w{i}th.
 _MARK = re.compile(
-    r"[ \t]?(?:[\[{<|](?:pgs?|pages?|p|pp|seite|s|blz|p[aá]g|pagina|página)\b\.?[ \t]?#?[\divxlc]{1,6}[a-z]?(?:[-–][\divxlc]{1,6})?[\]}>|]"
-    r"|\{(?:\d{1,4}|[ivxlc]{1,7})[a-z]?\})",
+    r"[ \t]?(?:[\[{<|](?:pgs?|pages?|p|pp|seite|s|blz|p[aá]g|pagina|página)(?![a-z])[.:]?[ \t]?#?[\divxlc]{1,6}[a-z]?(?:[-–][\divxlc]{1,6})?[\]}>|]"
+    r"|(?<![^\W\d_])\{(?:\d{1,4}[a-z]?|[ivxlc]{1,7})\}(?![^\W\d_]))",
     re.I,
 )
 
 # A line that has nothing but "Page 12", "- 12 -" or "[12]".
 _LINE = re.compile(r"[ \t]*(?:page[ \t]+\d{1,4}|[-–—][ \t]?\d{1,4}[ \t]?[-–—]|\[\d{1,4}\])[ \t]*", re.I)
 
-# A line that has a bare number.
-_BARE = re.compile(r"[ \t]*(\d{1,4})[ \t]*")
+# A line that has a bare number, or one as an old scan left it: "12)".
+_BARE = re.compile(r"[ \t]*\(?(\d{1,4})[).]?[ \t]*")
 
 # A line that ends inside a sentence: on a letter, comma or hyphen.
 _OPEN_END = re.compile(r"[a-z,;\-–]\s*$")

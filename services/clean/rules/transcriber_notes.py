@@ -29,16 +29,24 @@ _HEAD = re.compile(rf"[\s\[({{_*=~#\"'“|+-]{{0,60}}(?:{_HEAD_WORDS})", re.I)
 # Inside brackets a note needs no head when it says what it is about: "[This e-text includes characters that ..."
 _ABOUT_TEXT = re.compile(r"[\s_*]*\[[^\[\]]{0,200}\b(?:e-?texts?\b|e-?book\b|transcriber|project gutenberg)", re.I)
 
-# A bracket that may hold a note, anywhere in the text.
-_OPENING = re.compile(rf"\[[\s_*]{{0,4}}(?:{_HEAD_WORDS})", re.I)
+# A bracket that may hold a note, anywhere in the text: by its head, or because it soon names the electronic text.
+_OPENING = re.compile(rf"\[[\s_*]{{0,4}}(?:{_HEAD_WORDS}|[^\[\]]{{0,60}}\b(?:project gutenberg|e-?text)\b)", re.I)
 
 # A line of a box: a border of +---+, ***, ===, or content between bars.
 _BORDER = re.compile(r"\s*[+*#=|:-]{10,}\s*|\s*\+[-=]{5,}\+?\s*|\s*\|.*")
 
-# What a note at the end speaks of; without one of these words the section after a heading is left alone.
+# What a note speaks of. A heading alone proves little: these words in the paragraphs below it do.
 _SUBJECT = re.compile(
-    r"typograph|correct|spelling|punctuation|hyphen|original|transcri|e-?text|misprint|normali[sz]ed|retained|changed|gecorrigeerd"
-    r"|korrigiert|corrig|renumbered|=>|\bleft as\b",
+    r"typograph|correct|spelling|punctuation|hyphen|original|transcri|e-?text|e-?book|misprint|normali[sz]ed|retained|changed"
+    r"|gecorrigeerd|korrigiert|corrig|renumbered|=>|-->|\bleft as\b|underscore|italic|footnote|encoding|illustration|diacritic"
+    r"|\bp(?:age|g|\.) ?\d|\d\.png",
+    re.I,
+)
+
+# The list of quotations that one series has at the ends of its books and parts, and the remark at their start.
+_BOOKMARKS = re.compile(
+    r"\W*(?:(?:pg|e-?text|e-?book|project gutenberg)[- ]editor['’]?s? bookmarks|note: there is a short list of bookmarks"
+    r"|\[note: there is a short list of bookmarks)",
     re.I,
 )
 
@@ -52,7 +60,10 @@ _GAP = 3
 """Blank lines that end a note near the start: transcribers leave four before the title, one between paragraphs."""
 
 _END_SHARE = 0.75
-"""A heading after this share of the text opens a note that goes on to the end."""
+"""A heading after this share of the text may open a note that goes on to the end."""
+
+_ABOUT = 0.25
+"""Share of the paragraphs below a heading that speak of the text, from which on all of them are the note."""
 
 
 def remove(text: str) -> Outcome:
@@ -97,14 +108,11 @@ def _headed(blocks: Sequence[Block], line_count: int) -> list[tuple[int, int]]:
     for index, block in enumerate(blocks):
         if spans and block.first < spans[-1][1]:
             continue
-        if not (_HEAD.match(block.text) or _is_remark(block)):
-            continue
-        if block.first > _END_SHARE * line_count and _SUBJECT.search("\n".join(b.text for b in blocks[index : index + 6])):
-            spans.append((block.first, line_count))
-        elif block.first < _START_LINES:
-            spans.append((block.first, _front_end(blocks, index)))
-        else:
-            spans.append((block.first, block.end))
+        if _BOOKMARKS.match(block.text):
+            list_too = block.text.rstrip().endswith(":") and index + 1 < len(blocks)
+            spans.append((block.first, blocks[index + 1].end if list_too else block.end))
+        elif _HEAD.match(block.text) or _is_remark(block):
+            spans.append((block.first, _note_end(blocks, index, line_count)))
     return spans
 
 
@@ -112,10 +120,27 @@ def _is_remark(block: Block) -> bool:
     return bool(_ABOUT_TEXT.match(block.text)) and block.text.rstrip().endswith("]")
 
 
+def _note_end(blocks: Sequence[Block], index: int, line_count: int) -> int:
+    block = blocks[index]
+    if block.first > _END_SHARE * line_count and _speaks_of_text(blocks[index:]):
+        return line_count
+    if block.first < _START_LINES:
+        return _front_end(blocks, index)
+    return block.end
+
+
 def _front_end(blocks: Sequence[Block], index: int) -> int:
-    end = blocks[index].end
-    for block in blocks[index + 1 : index + _START_BLOCKS]:
+    """The end of the paragraphs before a wide gap, or of the last that speaks of the text where most do not."""
+    end = about = blocks[index].end
+    last = index
+    for position in range(index + 1, min(index + _START_BLOCKS, len(blocks))):
+        block = blocks[position]
         if block.first - end >= _GAP:
-            break
-        end = block.end
-    return end
+            return end if _speaks_of_text(blocks[index : last + 1]) else about
+        end, last = block.end, position
+        about = end if _SUBJECT.search(block.text) else about
+    return about
+
+
+def _speaks_of_text(blocks: Sequence[Block]) -> bool:
+    return sum(_SUBJECT.search(block.text) is not None for block in blocks) >= _ABOUT * len(blocks)
