@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Block:
+    """A run of lines that are not blank."""
+
     first: int
     """Index of its first line."""
     lines: tuple[str, ...]
@@ -17,10 +19,12 @@ class Block:
 
     @property
     def text(self) -> str:
+        """Its lines as one string."""
         return "\n".join(self.lines)
 
 
 def blocks_of(lines: Sequence[str]) -> list[Block]:
+    """Splits lines at the blank ones."""
     found: list[Block] = []
     first: int | None = None
     for index, line in enumerate(lines):

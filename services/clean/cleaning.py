@@ -17,6 +17,8 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Options:
+    """Which texts are refused, and how much a report says. None of it changes a clean text."""
+
     max_characters: int = 32_000_000
     """A longer text is refused. The longest books have 10 million; the rules are linear, at about 1 s a million."""
     min_characters: int = 200
@@ -27,6 +29,8 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class RuleReport:
+    """What one rule did to a text."""
+
     name: str
     version: int
     characters: int
@@ -39,6 +43,8 @@ class RuleReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
+    """What cleaning did to a text."""
+
     version: int
     """VERSION of the step."""
     characters_in: int
@@ -50,11 +56,14 @@ class Report:
     metadata: Metadata
 
     def to_json(self) -> dict[str, Any]:
+        """Gives the report as JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
+    """A clean text and how it came about."""
+
     text: str
     """Paragraphs on one line each, verse line by line, a blank line between, one newline at the end."""
     report: Report
@@ -68,11 +77,18 @@ def clean_bytes(raw: bytes, options: Options = DEFAULTS) -> Cleaned:
 
     Raises Refused as `clean` does, and with HTML, CAPTCHA, PDF or ZIP for a body that is one.
     """
-    # No encoding has more than four bytes a character: beyond that the text need not be decoded to be refused.
-    if len(raw) > 4 * options.max_characters:
-        raise _too_long(len(raw), "bytes", options)
+    require_size(len(raw), options)
     require_text(raw)
     return clean(decode(raw).text, options)
+
+
+def require_size(size: int, options: Options = DEFAULTS) -> None:
+    """Refuses a text by its bytes alone, before it is read or decoded: no encoding has more than four a character.
+
+    Raises Refused: TOO_LONG.
+    """
+    if size > 4 * options.max_characters:
+        raise _too_long(size, "bytes", options)
 
 
 def clean(text: str, options: Options = DEFAULTS) -> Cleaned:
@@ -101,7 +117,7 @@ def clean(text: str, options: Options = DEFAULTS) -> Cleaned:
 _UNREADABLE_SHARE = 1000
 """One control or replacement character in so many makes a text binary; a few come from damaged files."""
 
-_CONTROLS = {c: None for c in (*range(9), *range(14, 26), *range(28, 32), 0x7F, 0xFFFD)}
+_CONTROLS = dict.fromkeys((*range(9), *range(14, 26), *range(28, 32), 0x7F, 0xFFFD))
 
 _EXAMPLE = 80
 """Characters of an example."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from services.clean.rules import frame
 
@@ -19,9 +19,6 @@ class Metadata:
     """The date of the electronic text, in the header's words."""
     ebook: str = ""
     """The number in Project Gutenberg's catalogue."""
-
-    def to_json(self) -> dict[str, str]:
-        return asdict(self)
 
 
 def read(text: str) -> Metadata:

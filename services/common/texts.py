@@ -28,6 +28,8 @@ class Body(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
+    """A text, and the encoding that its bytes were in."""
+
     text: str
     """Line endings are \\n; no byte order mark and no DOS end-of-file mark is left."""
     encoding: str

@@ -12,8 +12,10 @@ from services.clean.rules.rule import Outcome, without_lines
 
 # The heading in the languages of the collection, alone on its line with at most a stop or italics around it.
 _HEADING = re.compile(
-    r"[\s_*=]*(?:table of (?:the )?contents|(?:the )?contents(?: of (?:the )?\w+(?: \w+)?)?|contents? by chapters|list of (?:the )?(?:illustrations|plates|figures|maps|chapters|tales)"
-    r"|(?:the )?illustrations|table des (?:mati[èe]res|chapitres|illustrations)|inhalts?(?:verzeichnis|-verzeichnis|übersicht)?"
+    r"[\s_*=]*(?:table of (?:the )?contents|(?:the )?contents(?: of (?:the )?\w+(?: \w+)?)?|contents? by chapters"
+    r"|list of (?:the )?(?:illustrations|plates|figures|maps|chapters|tales)"
+    r"|(?:the )?illustrations|table des (?:mati[èe]res|chapitres|illustrations)|inhalts?(?:verzeichnis|-verzeichnis"
+    r"|übersicht)?"
     r"|inhoud(?:sopgave)?|indice|índice|indhold|innehåll|sisällys|sumario|tabla de materias)[\s_.:*=]*",
     re.I,
 )
@@ -24,10 +26,12 @@ _COLUMNS = re.compile(
     re.I,
 )
 
-# A page number at the line's end, after a gap, dots or a dash; roman for front matter; "Frontispiece" or "To face page 3".
+# A page number at the line's end, after a gap, dots or a dash; roman for front matter; "Frontispiece" or "To face page
+# 3".
 _PAGED = re.compile(
     r"(?:(?:[ \t]{2,}|\.{2,}|\.[ \t.]{3,})_?(?:\d{1,4}(?:[ \t]?[-–][ \t]?\w{1,4})?|[ivxlc]{1,7}|frontispiece)"
-    r"|(?:[-–—:,][ \t]*|\bpage[ \t]+|\bp\.[ \t]*)_?\d{1,4}(?:[ \t]?[-–][ \t]?\w{1,4})?|:[ \t]+[ivxlc]{1,7}[-–][ivxlc]{1,7})"
+    r"|(?:[-–—:,][ \t]*|\bpage[ \t]+|\bp\.[ \t]*)_?\d{1,4}(?:[ \t]?[-–][ \t]?\w{1,4})?"
+    r"|:[ \t]+[ivxlc]{1,7}[-–][ivxlc]{1,7})"
     r"_?[.\s]*$",
     re.I,
 )
@@ -35,8 +39,10 @@ _PAGED = re.compile(
 # A chapter's number or kind at the line's start: "XII.", "12.", "CHAPTER I", "Letter 4", "ACT II Scene I", "STAVE ONE";
 # or a part that has no number, alone on its line or before a stop.
 _NUMBERED = re.compile(
-    r"[\s_/]*(?:(?:chapter|chap\.|chapitre|kapitel|hoofdstuk|cap[ií]tulo|capitolo|letter|book|part|volume|vol\.|act|scene"
-    r"|canto|stave|section|appendix|story|tale|number|no\.)[\s_]+(?:the\s+)?(?:\d{1,3}|[ivxlc]{1,7}|one|two|three|four|five|six"
+    r"[\s_/]*(?:(?:chapter|chap\.|chapitre|kapitel|hoofdstuk|cap[ií]tulo|capitolo|letter|book|part|volume|vol\.|act"
+    r"|scene"
+    r"|canto|stave|section|appendix|story|tale|number|no\.)[\s_]+(?:the\s+)?(?:\d{1,3}|[ivxlc]{1,7}|one|two|three"
+    r"|four|five|six"
     r"|seven|eight|nine|ten|eleven|twelve|thirteen|first|second|third|fourth|fifth|sixth|last|[a-e])\b"
     r"|(?:the\s+)?(?:preface|foreword|introduction|introductory note|conclusion|epilogue|prologue|index|notes|appendix"
     r"|glossary|dedication|bibliography|author's note)[\s_.:—-]*(?:$|[.:—-])"
@@ -63,6 +69,7 @@ _FEWEST = 2
 
 
 def remove(text: str) -> Outcome:
+    """Takes out each list with its heading."""
     lines = text.split("\n")
     blocks = blocks_of(lines)
     headings = _line_counts(lines)

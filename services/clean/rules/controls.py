@@ -16,6 +16,7 @@ _STANDS_FOR = {"\x0b": "\n", "\x0c": "\n", "\x85": "\n", "\u2028": "\n", "\u2029
 
 
 def remove(text: str) -> Outcome:
+    """Takes out or replaces each unprinted character."""
     removed: list[str] = []
 
     def take(match: re.Match[str]) -> str:

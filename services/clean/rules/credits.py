@@ -25,7 +25,8 @@ _VERBS = (
 
 # What may be said of a text too, but of printed books as well: it needs "this etext" or the like before it.
 _WEAK_VERBS = (
-    r"(?:entered|converted|compiled|created|submitted|contributed|edited|provided|donated|corrected|updated|made(?: available)?"
+    r"(?:entered|converted|compiled|created|submitted|contributed|edited|provided|donated|corrected|updated"
+    r"|made(?: available)?"
     r"|brought to you|typeset|published)"
 )
 
@@ -44,11 +45,13 @@ _BEGINS = re.compile(
 # Whom and what only a credit names: the proofreaders and their site, Project Gutenberg, "this e-text", "images
 # generously made available", the usual sources of page images, the director of the 1990s.
 _NAMES = re.compile(
-    r"distributed\s+proof|\bpgdp\b|\bproje[ck]t\s+gutenberg|gutenberg\.(?:org|net)|\be-?texts?\b|\bebooks? (?:was|is|were)\b|html version"
+    r"distributed\s+proof|\bpgdp\b|\bproje[ck]t\s+gutenberg|gutenberg\.(?:org|net)|\be-?texts?\b|\bebooks? (?:was|is"
+    r"|were)\b|html version"
     r"|images?\s+(?:generously|of\s+the\s+original\s+pages|(?:were\s+)?(?:provided|obtained|scanned|made\s+available))"
     r"|generously\s+made\s+available|internet\s+archive"
     r"|archive\.org|hathitrust|google\s+(?:books|print)|gallica|bibliothèque nationale|michael\s+s\.\s+hart"
-    r"|^\W*scanned\b|\bproof-?read(?:ing|ers?)?\b|\btranscribers?\b|\btranscribed (?:by|from)\b|\bOCR\b|free(?:ly)? literature",
+    r"|^\W*scanned\b|\bproof-?read(?:ing|ers?)?\b|\btranscribers?\b|\btranscribed (?:by|from)\b|\bOCR\b"
+    r"|free(?:ly)? literature",
     re.I | re.M,
 )
 
@@ -57,7 +60,8 @@ _ADDRESS = re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,64}\.[\w.]{2,40}|\bhttps?://|\bw
 
 # A line of the header's fields, which some bodies repeat.
 _FIELD = re.compile(
-    r"\W*(?:title|author|translator|encoding|character set encoding|language|release date|edition|posting date)\s*:\s\S",
+    r"\W*(?:title|author|translator|encoding|character set encoding|language|release date|edition"
+    r"|posting date)\s*:\s\S",
     re.I,
 )
 
@@ -66,6 +70,7 @@ _DIRECTOR = re.compile(r"^\s*(?:project gutenberg|executive director)\s*$", re.I
 
 
 def remove(text: str) -> Outcome:
+    """Takes out credits at either end."""
     lines = text.split("\n")
     blocks = blocks_of(lines)
     head, tail = blocks[:_ENDS], blocks[max(_ENDS, len(blocks) - _ENDS) :]

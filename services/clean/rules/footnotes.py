@@ -11,7 +11,8 @@ from services.clean.rules.rule import Outcome, without_matches
 
 # The opening of a note in brackets; the note may have several paragraphs and brackets of its own.
 _NOTE = re.compile(
-    r"\[(?:foot-?notes?|end-?notes?|fn\.?|fu(?:ß|ss)note\w*|voetnoot|nota|note de bas de page|alaviite)\b(?=[\s\d:.,*])",
+    r"\[(?:foot-?notes?|end-?notes?|fn\.?|fu(?:ß|ss)note\w*|voetnoot|nota|note de bas de page"
+    r"|alaviite)\b(?=[\s\d:.,*])",
     re.I,
 )
 
@@ -21,7 +22,8 @@ _LIMIT = 12_000
 # A mark in the text or a label at a paragraph's start: [12], [12a], [A], [iv], [*], [+], [dagger] and, from files with
 # notes by page, [T1]. A year has four digits and stays; so do [a word], an inserted letter (th[e]) or start ([t]he).
 _ANCHOR = re.compile(
-    r"[ \t]?\[(?:\d{1,3}[a-z]?|[A-Z]\d{0,3}|(?<![a-z]\[)[a-z]|(?=[ivx])x{0,3}(?:ix|iv|v?i{0,3})|\*{1,4}|[+†‡§¶#]{1,3})\](?!\(|[^\W_])"
+    r"[ \t]?\[(?:\d{1,3}[a-z]?|[A-Z]\d{0,3}|(?<![a-z]\[)[a-z]|(?=[ivx])x{0,3}(?:ix|iv|v?i{0,3})|\*{1,4}"
+    r"|[+†‡§¶#]{1,3})\](?!\(|[^\W_])"
 )
 
 # The label of a note without brackets: "Footnote 3:" or "Footnote 3." at a paragraph's start.
@@ -33,6 +35,7 @@ _HEADING = re.compile(r"^[ \t_*=]*(?:foot-?notes?|fu(?:ß|ss)noten?|voetnoten)[ 
 
 
 def remove(text: str) -> Outcome:
+    """Takes out bracketed notes, marks, labels and the headings over lists of notes."""
     removed: list[str] = []
     notes = _without_notes(text)
     removed += notes.removed

@@ -23,6 +23,7 @@ class Body:
 
 
 def remove(text: str) -> Outcome:
+    """Takes out the header, the licence, and frames inside."""
     lines = text.split("\n")
     body = locate(lines)
     spans = [(0, body.first), (body.end, len(lines)), *_inner(lines, body)]
@@ -32,6 +33,7 @@ def remove(text: str) -> Outcome:
 
 
 def locate(lines: Sequence[str]) -> Body:
+    """Finds the book among the lines of a file."""
     first = _first(lines)
     return Body(first, max(first, _end(lines, first)))
 
@@ -48,7 +50,8 @@ _SMALL_PRINT_END = re.compile(r"\s*\*+\s*END\s*\*?\s*THE SMALL PRINT", re.I)
 # "End of Project Gutenberg's X", "End of this is the Project Gutenberg Etext", `"End of Volume I of Project ...`, and
 # the same in the other languages of the collection. The name follows within the line, wherever the title stands.
 _LAST_LINE = re.compile(
-    r"\W{0,8}(?:this is )?(?:the )?(?:(?:end|ende|fin|fine|fim|einde|slut|slutt|loppu)\b.{0,80}\bproje[ck]t\w*\s+gutenberg"
+    r"\W{0,8}(?:this is )?(?:the )?(?:(?:end|ende|fin|fine|fim|einde|slut|slutt"
+    r"|loppu)\b.{0,80}\bproje[ck]t\w*\s+gutenberg"
     r"|end of (?:the|this) (?:e-?text|e-?book|electronic)\b)",
     re.I,
 )
@@ -90,7 +93,7 @@ _HEADER_GAP = 3
 """Blocks between two header blocks that are header too, such as a bare title or date."""
 
 _LICENCE_CHARACTERS = 30_000
-"""The licence has 19,000 characters, the small print 12,000: with more text after it, an end line is one of a volume."""
+"""The licence has 19,000 characters, the small print 12,000. With more text after it, an end line is a volume's."""
 
 
 def _inner(lines: Sequence[str], body: Body) -> list[tuple[int, int]]:
@@ -133,7 +136,7 @@ def _marker_end(lines: Sequence[str], marker: int) -> int:
         line = lines[index].rstrip()
         if not line:
             break
-        if line.endswith("**") and (index > marker or not line.strip("* ").upper() == "START OF"):
+        if line.endswith("**") and (index > marker or line.strip("* ").upper() != "START OF"):
             return index + 1
     return marker + 1
 

@@ -12,8 +12,10 @@ from services.clean.rules.rule import Outcome
 # The opening of a mark; its end is found by counting brackets, since a caption may hold some. The words are what the
 # collection's editions in Dutch, German, French, Spanish, Portuguese, Italian, Finnish and Swedish use.
 _MARK = re.compile(
-    r"\[(?:full[- ]page |half[- ]page |larger )?(?:illustrat\w*|ill\.|picture|pictures?|image|frontispiece|decoration|drawing|map|photo\w*"
-    r"|plate|cover|colophon|music|musical notation|blank page|ornament|abbildung\w*|illustrazione|ilustraci\w*|ilustra\w*|afbeelding"
+    r"\[(?:full[- ]page |half[- ]page |larger )?(?:illustrat\w*|ill\.|picture|pictures?|image|frontispiece"
+    r"|decoration|drawing|map|photo\w*"
+    r"|plate|cover|colophon|music|musical notation|blank page|ornament|abbildung\w*|illustrazione|ilustraci\w*"
+    r"|ilustra\w*|afbeelding"
     r"|kuva|kuvitus|figure|fig\.|headpiece|tailpiece)\b(?=[:.,;\]\s])",
     re.I,
 )
@@ -29,6 +31,7 @@ _TRAILING = re.compile(r"\[\w{1,3}\]")
 
 
 def remove(text: str) -> Outcome:
+    """Takes out marks with their captions."""
     kept: list[str] = []
     removed: list[str] = []
     position = 0

@@ -11,7 +11,8 @@ from services.clean.rules.rule import Outcome
 # <i>, <b>, <em>, <strong>, <u>, <small>, <sc>, <sup>, <sub>, opening or closing, without attributes.
 _TAG = re.compile(r"</?(?:i|b|em|strong|u|small|sc|sup|sub|g)>", re.I)
 
-# An underscore that opens at a word's start, and the next one, which closes. Whole paragraphs and letters stand between a
+# An underscore that opens at a word's start, and the next one, which closes. Whole paragraphs and letters stand
+# between a
 # pair in some books, and some have the space inside (_so _that). Doubled ones are blanks to fill in.
 _ITALIC = re.compile(r"(?<!_)_(?=[^\s_])([^_]{1,6000})_(?!_)")
 
@@ -22,6 +23,7 @@ _BOLD = re.compile(
 
 
 def remove(text: str) -> Outcome:
+    """Takes out marks of type and keeps the words."""
     removed: list[str] = []
 
     def italic(match: re.Match[str]) -> str:

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from services.clean.blocks import Block, blocks_of
 from services.clean.rules.rule import Outcome
@@ -30,10 +31,11 @@ _BY_CHANCE = 0.03
 
 _VERSE_BOOK = 0.5
 _USUAL = 0.3
-"""A book with more capitals at line starts than the first is mostly verse: then its prose is taken to have the second."""
+"""With more capitals at line starts than the first a book is mostly verse: its prose is taken to have the second."""
 
 _RAGGED = 0.65
-"""Files of the 1990s were broken at pauses: prose whose lines fill this much of the width, on average, with few capitals."""
+"""Files of the 1990s were broken at pauses: lines that fill this much of the width, on average, are prose where few
+of them begin with a capital."""
 
 _LOWER = 0.5
 """Lines that fill this much and go on in lower case, all of them, are prose however short."""
@@ -53,6 +55,7 @@ class Book:
 
 
 def rejoin(text: str) -> Outcome:
+    """Joins the lines of each paragraph; leaves one blank line between blocks."""
     lines = [line.rstrip() for line in text.expandtabs(8).split("\n")]
     blocks = blocks_of(lines)
     book = look_at(blocks)
@@ -69,6 +72,7 @@ def rejoin(text: str) -> Outcome:
 
 
 def look_at(blocks: Sequence[Block]) -> Book:
+    """Measures a book."""
     inner = [block.lines for block in blocks if len(block.lines) > 2]
     lengths = Counter(len(line) for lines in inner for line in lines[:-1])
     total, seen, width = lengths.total(), 0, 0
@@ -106,8 +110,7 @@ def _is_table(lines: Sequence[str]) -> bool:
 
 def _forced(lines: Sequence[str], width: int) -> float:
     forced = sum(
-        len(line) + 1 + len(following.split(None, 1)[0]) > width - _SLACK
-        for line, following in zip(lines, lines[1:], strict=False)
+        len(line) + 1 + len(following.split(None, 1)[0]) > width - _SLACK for line, following in pairwise(lines)
     )
     return forced / (len(lines) - 1)
 
@@ -136,7 +139,7 @@ def _split_words(lines: Sequence[str]) -> frozenset[str]:
     """Words that were divided at a line's end by the printer: the text has them whole elsewhere, never hyphenated."""
     divided = [
         (last[1].casefold(), first[1].casefold())
-        for line, following in zip(lines, lines[1:], strict=False)
+        for line, following in pairwise(lines)
         if line.endswith("-")
         and (last := _LAST_PART.search(line[-31:]))
         and (first := _FIRST_PART.match(following.lstrip()))

@@ -8,10 +8,12 @@ import re
 
 from services.clean.rules.rule import Outcome, without_lines, without_matches
 
-# [Pg 12], [Page xii], [p. 12a], {12}, {pg 12}, [Seite 12], <p 12>, |Pg 12|, [pág. 3], with the space before. A bare number
+# [Pg 12], [Page xii], [p. 12a], {12}, {pg 12}, [Seite 12], <p 12>, |Pg 12|, [pág. 3], with the space before. A bare
+# number
 # is taken in braces only, in square brackets it is a footnote's mark, and not behind a letter: CO{2}, w{i}th.
 _MARK = re.compile(
-    r"[ \t]?(?:[\[{<|](?:pgs?|pages?|p|pp|seite|s|blz|p[aá]g|pagina|página)(?![a-z])[.:]?[ \t]?#?[\divxlc]{1,6}[a-z]?(?:[-–][\divxlc]{1,6})?[\]}>|]"
+    r"[ \t]?(?:[\[{<|](?:pgs?|pages?|p|pp|seite|s|blz|p[aá]g|pagina"
+    r"|página)(?![a-z])[.:]?[ \t]?#?[\divxlc]{1,6}[a-z]?(?:[-–][\divxlc]{1,6})?[\]}>|]"
     r"|(?<![^\W\d_])\{(?:\d{1,4}[a-z]?|[ivxlc]{1,7})\}(?![^\W\d_]))",
     re.I,
 )
@@ -33,6 +35,7 @@ _FEWEST = 5
 
 
 def remove(text: str) -> Outcome:
+    """Takes out page marks, and bare numbers where they are page numbers."""
     marks = without_matches(text, _MARK)
     lines = marks.text.split("\n")
     alone = [i for i, line in enumerate(lines) if _LINE.fullmatch(line)]

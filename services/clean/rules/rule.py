@@ -8,6 +8,8 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
+    """What a rule gives."""
+
     text: str
     removed: Sequence[str]
     """Each piece that was taken out, in order, as it stood."""
@@ -19,11 +21,15 @@ class Apply(Protocol):
     The text has \\n line endings. A rule that finds nothing returns the text as it is.
     """
 
-    def __call__(self, text: str) -> Outcome: ...
+    def __call__(self, text: str) -> Outcome:
+        """Applies the rule."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
+    """A rule as the list names it."""
+
     name: str
     """Stable: it names the rule in reports."""
     version: int

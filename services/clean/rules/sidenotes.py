@@ -9,4 +9,5 @@ _MARK = re.compile(r"\[(?:side-?note|margin(?:al)? ?note|headnote|heading|page h
 
 
 def remove(text: str) -> Outcome:
+    """Takes out sidenotes."""
     return without_matches(text, _MARK)

@@ -14,8 +14,10 @@ from services.clean.rules.rule import Outcome, without_lines
 # What a note begins with: Transcriber's Note(s), with any apostrophe or its mojibake, Transcription notes, Notes by the
 # e-text editor, Redactor's, Scanner's or Proofreader's note, and the word for them in other languages.
 _HEAD_WORDS = (
-    r"(?:notes? (?:by|from|of) the )?(?:e-?text )?(?:transcri(?:b|pt)\w*|redactor|scanner|proof-?reader|digiti[sz]er|e-?text editor"
-    r"|e-?text preparer)(?:['’`]?s['’`]?|\S{0,12})?\s+(?:end-?|foot-?|general )?(?:notes?|comments?|remarks|amendments|corrections|changes|list)\b"
+    r"(?:notes? (?:by|from|of) the )?(?:e-?text )?(?:transcri(?:b|pt)\w*|redactor|scanner|proof-?reader|digiti[sz]er"
+    r"|e-?text editor"
+    r"|e-?text preparer)(?:['’`]?s['’`]?|\S{0,12})?\s+(?:end-?|foot-?|general )?(?:notes?|comments?|remarks"
+    r"|amendments|corrections|changes|list)\b"
     r"|transcription notes?\b|tn:|transcriber:|notes? (?:by|from|of|on) the (?:e-?text )?(?:transcri\w+|e-?text)\b"
     r"|typographical (?:errors|corrections)|(?:list of )?(?:corrections|errata|changes) made (?:by the|in this)"
     r"|anmerkungen? (?:zur|des|der) (?:transkription|bearbeite\w*)|hinweise? zur transkription"
@@ -37,15 +39,18 @@ _BORDER = re.compile(r"\s*[+*#=|:-]{10,}\s*|\s*\+[-=]{5,}\+?\s*|\s*\|.*")
 
 # What a note speaks of. A heading alone proves little: these words in the paragraphs below it do.
 _SUBJECT = re.compile(
-    r"typograph|correct|spelling|punctuation|hyphen|original|transcri|e-?text|e-?book|misprint|normali[sz]ed|retained|changed"
-    r"|gecorrigeerd|korrigiert|corrig|renumbered|=>|-->|\bleft as\b|underscore|italic|footnote|encoding|illustration|diacritic"
+    r"typograph|correct|spelling|punctuation|hyphen|original|transcri|e-?text|e-?book|misprint|normali[sz]ed"
+    r"|retained|changed"
+    r"|gecorrigeerd|korrigiert|corrig|renumbered|=>|-->|\bleft as\b|underscore|italic|footnote|encoding|illustration"
+    r"|diacritic"
     r"|\bp(?:age|g|\.) ?\d|\d\.png",
     re.I,
 )
 
 # The list of quotations that one series has at the ends of its books and parts, and the remark at their start.
 _BOOKMARKS = re.compile(
-    r"\W*(?:(?:pg|e-?text|e-?book|project gutenberg)[- ]editor['’]?s? bookmarks|note: there is a short list of bookmarks"
+    r"\W*(?:(?:pg|e-?text|e-?book|project gutenberg)[- ]editor['’]?s? bookmarks"
+    r"|note: there is a short list of bookmarks"
     r"|\[note: there is a short list of bookmarks)",
     re.I,
 )
@@ -67,6 +72,7 @@ _ABOUT = 0.25
 
 
 def remove(text: str) -> Outcome:
+    """Takes out notes in all their shapes."""
     inside = _without_brackets(text)
     lines = inside.text.split("\n")
     blocks = blocks_of(lines)

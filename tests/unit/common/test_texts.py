@@ -57,6 +57,6 @@ def test_bodies_are_told_apart(raw: bytes, body: Body) -> None:
 
 def test_what_is_no_text_is_refused_by_its_kind() -> None:
     require_text(b"Once upon a time")
-    with pytest.raises(Refused, match="a PDF.*%PDF-1.4") as refusal:
+    with pytest.raises(Refused, match=r"a PDF.*%PDF-1\.4") as refusal:
         require_text(b"%PDF-1.4 ...")
     assert refusal.value.reason == "PDF"
