@@ -107,6 +107,11 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 """IPv4 addresses as an IPv6-only network writes them (RFC 6052)."""
 
 
+_INNER = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "64:ff9b:1::/48")))
+"""What Python 3.11 takes for global: protocol assignments (RFC 6890), among them Oracle's metadata service, and
+NAT64 prefixes of a network's own (RFC 8215), behind which any inner IPv4 address may be."""
+
+
 def _split(url: str) -> tuple[SplitResult, str, int]:
     try:
         parts = urlsplit(url)
@@ -154,6 +159,7 @@ def _innermost(address: Address) -> Address:
 
 
 def _public(address: Address) -> bool:
-    # is_global follows IANA's registries; a multicast address can be global, and site-local ones are outdated
-    # but routed.
-    return address.is_global and not address.is_multicast and not getattr(address, "is_site_local", False)
+    # is_global follows IANA's registries; a multicast address can be global, and site-local ones are outdated but
+    # routed.
+    special = address.is_multicast or getattr(address, "is_site_local", False) or any(address in net for net in _INNER)
+    return address.is_global and not special
