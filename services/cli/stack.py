@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Self
@@ -103,9 +103,8 @@ class Stack:
                 **self._store.environment,
                 **addresses,
                 "BOOKMILL_GATEWAY_HTTP_PORT": str(self.http_port),
-                "BOOKMILL_TRAIN_WORK_DIR": str(self.folder / "work" / "train"),
-                "BOOKMILL_EXPORT_WORK_DIR": str(self.folder / "work" / "export"),
-                "BOOKMILL_INGEST_WORK_DIR": str(self.folder / "work" / "ingest"),
+                "BOOKMILL_JOBS_FOLDER": str(self.folder / "jobs"),
+                "BOOKMILL_INGEST_WORK_DIR": str(self.folder / "ingest"),
                 **self.settings,
                 "BOOKMILL_HOST": "127.0.0.1",
                 "BOOKMILL_PORT": str(ports[name]),
@@ -201,6 +200,12 @@ class Stack:
         (self.folder / "up.json").unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.close()
+
+
+def reading(folders: Iterable[str | Path]) -> dict[str, str]:
+    """Gives the setting that lets `file:` read below folders of this machine."""
+    roots = sorted({str(Path(folder).resolve()) for folder in folders})
+    return {"BOOKMILL_INGEST_ROOTS": ",".join(roots)} if roots else {}
 
 
 def _follow_parent() -> None:

@@ -1,5 +1,8 @@
 """The gRPC server that every service runs: health, reflection, deadlines, errors, logs, draining."""
 
+# The stubs make generics of grpc's classes, which at run time are none: annotations stay unevaluated.
+from __future__ import annotations
+
 import asyncio
 import logging
 import signal

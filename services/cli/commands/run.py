@@ -16,7 +16,7 @@ from services.cli.client import FINAL_STATES, Client
 from services.cli.commands.download import download_all
 from services.cli.display import RunDisplay
 from services.cli.options import DEFAULT_SERVER, AsJson, Data, run_id
-from services.cli.stack import Stack
+from services.cli.stack import Stack, reading
 from services.cli.summary import show_summary
 from services.common.errors import InvalidInput
 
@@ -95,6 +95,14 @@ def run(
     ] = "",
     output: Annotated[Path | None, typer.Option(help="Folder for the results.", rich_help_panel=_CALL)] = None,
     request_id: Annotated[str, typer.Option(help="Makes the call safe to repeat.", rich_help_panel=_CALL)] = "",
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with an unfinished run of the same options, if there is one; without --server it always does.",
+            rich_help_panel=_CALL,
+        ),
+    ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Return at once.", rich_help_panel=_CALL)] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -136,10 +144,11 @@ def run(
             "dry_run": dry_run,
         }
     console = Console(stderr=True)
-    with _gateway(server, data, console) as (client, own):
+    roots = [spec["base_model"].removeprefix("file:")] if spec["base_model"].startswith("file:") else []
+    with _gateway(server, data, roots, console) as (client, own):
         if from_:
             own_books.add(client, spec, from_, console)
-        created = _unfinished(client, spec) if own and not request_id else None
+        created = _unfinished(client, spec) if (own or resume) and not request_id else None
         if created is None:
             created = client.create_run(spec, request_id)
         else:
@@ -183,14 +192,14 @@ def follow(client: Client, run: str, output: Path | None, as_json: bool, console
 
 
 @contextmanager
-def _gateway(server: str, data: Path, console: Console) -> Iterator[tuple[Client, bool]]:
-    """Gives a client, and whether the services are this command's own."""
+def _gateway(server: str, data: Path, roots: list[str], console: Console) -> Iterator[tuple[Client, bool]]:
+    """Gives a client, and whether the services are this command's own, which may read the folders named."""
     client = Client(server or DEFAULT_SERVER)
     if server or client.is_up():
         yield client, False
         return
     with console.status("starting the store and the services"):
-        stack = Stack(data)
+        stack = Stack(data, settings=reading(roots))
         stack.__enter__()
     try:
         yield Client(stack.address), True

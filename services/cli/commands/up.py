@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from services.cli.options import Data
-from services.cli.stack import SERVICES, Stack
+from services.cli.stack import SERVICES, Stack, reading
 
 
 def up(
@@ -17,11 +17,14 @@ def up(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of REST and the web page; 0 for a free one.")
     ] = 8080,
+    read: Annotated[
+        list[Path] | None, typer.Option(exists=True, file_okay=False, help="A folder that file:PATH may read below.")
+    ] = None,
 ) -> None:
     """Start every service on this machine, with an embedded store, until Ctrl-C."""
     console = Console(stderr=True)
     with console.status("starting the store and the services"):
-        stack = Stack(Path(data), http_port=port)
+        stack = Stack(data, http_port=port, settings=reading(read or ()))
         stack.__enter__()
     try:
         console.print(f"[green]up[/] at {stack.address}  (REST docs at {stack.address}/docs)")
