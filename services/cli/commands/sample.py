@@ -52,7 +52,8 @@ def _model(client: Client, run: str, quantization: str) -> Path:
     if not wanted:
         choices = ", ".join(f["name"] for f in ggufs)
         raise NotFound("NO_SUCH_MODEL", f"run {run!r} has no GGUF {quantization!r}; it has {choices}", choices=choices)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bookmill" / str(wanted[0]["file"]["sha256"])
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = base / "bookmill" / str(wanted[0]["file"]["sha256"])
     download_all(client, {"name": state["name"], "files": wanted[:1]}, cache, Console(stderr=True))
     name: str = wanted[0]["name"]
     return cache / name
