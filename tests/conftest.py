@@ -23,12 +23,15 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture
-def store_environment(s3: dict[str, str]) -> dict[str, str]:
+def store_environment(s3: dict[str, str]) -> Iterator[dict[str, str]]:
     """Settings of a fresh bucket, for programs that a test starts."""
     bucket = f"test-{os.getpid()}-{next(_numbers)}"
     environment = {**s3, "BOOKMILL_STORE_BUCKET": bucket}
-    store_of(environment).ensure_bucket()
-    return environment
+    store = store_of(environment)
+    store.ensure_bucket()
+    yield environment
+    # SeaweedFS gives each bucket volumes of its own and has room for some seventy of them.
+    store._client.remove_bucket(bucket_name=bucket)
 
 
 @pytest.fixture
