@@ -104,7 +104,7 @@ class Hub:
         limits = limited(patience, self._settings.connect_seconds, self._settings.idle_seconds)
         with limits, self._translated(repository):
             patience.repeat(api.whoami)
-            patience.repeat(lambda: api.create_repo(repository, repo_type=kind, private=private, exist_ok=True))
+            patience.repeat(partial(_ensure, api, kind, repository, private))
             commit = _Upload(api, kind, repository, scratch, patience).bring(items, message)
         return Publication(self.address(kind, repository), commit)
 
@@ -192,7 +192,8 @@ class _Upload:
         operation = CommitOperationAdd(item.path, path)
         if operation.upload_info.sha256.hex() != item.sha256:
             raise Corrupt("CORRUPT_OBJECT", f"{item.path} changed in the scratch folder while it was sent")
-        self._api.preupload_lfs_files(self._repository, [operation], repo_type=self._kind, free_memory=False)
+        with _unwrapped():
+            self._api.preupload_lfs_files(self._repository, [operation], repo_type=self._kind, free_memory=False)
         if operation._upload_mode == "lfs":
             path.unlink()
         return operation
@@ -203,6 +204,29 @@ class _Upload:
             path.parent.mkdir(parents=True, exist_ok=True)
             item.fetch(path)
         return path
+
+
+def _ensure(api: HfApi, kind: Kind, repository: str, private: bool) -> None:
+    """Makes the repository if it does not exist."""
+    try:
+        api.create_repo(repository, repo_type=kind, private=private)
+    except HfHubHTTPError as error:
+        if error.response.status_code == 409:
+            return
+        # A token for one repository alone may not create any, and may still write that one.
+        if error.response.status_code not in (401, 402, 403) or not api.repo_exists(repository, repo_type=kind):
+            raise
+
+
+@contextmanager
+def _unwrapped() -> Iterator[None]:
+    """Lets out the error of ours that the client wraps into one of its own."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error.__cause__, (Busy, BookmillError)):
+            raise error.__cause__ from error
+        raise
 
 
 def _meaning(error: Exception, endpoint: str, repository: str) -> BookmillError:

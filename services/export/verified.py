@@ -95,11 +95,7 @@ def find_verified(store: Store, name: str) -> Export:
     agreements = tuple(_agreements(name, spec, result))
     for agreement in agreements:
         if not agreement.holds:
-            raise _refused(
-                name,
-                f"parity does not hold: perplexity of {agreement.subject} is {agreement.value:.4f} on "
-                f"{agreement.tokens} tokens, {agreement.apart:.2%} from {agreement.against or 'itself'}, at most {agreement.bound:.2%}",
-            )
+            raise _refused(name, f"parity does not hold: {_described(agreement)}")
     _check_report(name, report, agreements)
     return Export(name, spec, result, agreements)
 
@@ -134,6 +130,13 @@ def _agreements(name: str, spec: export_pb2.ExportSpec, result: export_pb2.Expor
         yield Agreement(
             subject, figure.value, figure.tokens, against, getattr(spec.bounds, bound) if bound else 0.0, apart
         )
+
+
+def _described(agreement: Agreement) -> str:
+    figure = f"perplexity of {agreement.subject} is {agreement.value:.4f} on {agreement.tokens} tokens"
+    if not agreement.against:
+        return figure
+    return f"{figure}, {agreement.apart:.2%} from {agreement.against}, at most {agreement.bound:.2%}"
 
 
 def _check_report(name: str, report: Any, agreements: tuple[Agreement, ...]) -> None:
