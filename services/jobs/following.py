@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Generic
 
 from bookmill.v1 import object_pb2
@@ -25,7 +26,9 @@ PATIENCE_SECONDS = 60.0
 PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
 
-_OUTCOME_STATES = {FAILED: object_pb2.STATE_FAILED, CANCELLED: object_pb2.STATE_CANCELLED}
+_ENDED_STATES = {FAILED: object_pb2.STATE_FAILED, CANCELLED: object_pb2.STATE_CANCELLED}
+# Nothing is final before its program is gone: asked for anew, it would meet its own end.
+_ENDING_STATES = {FAILED: object_pb2.STATE_RUNNING, CANCELLED: object_pb2.STATE_CANCELLING}
 _PHASE_STATES = {
     Phase.WAITING: object_pb2.STATE_PENDING,
     Phase.RUNNING: object_pb2.STATE_RUNNING,
@@ -68,14 +71,18 @@ class Jobs(Generic[Spec, Result]):
             Exhausted: `TOO_MANY_JOBS`, `DISK_FULL`.
         """
         job = self._kind.step.key(spec)
-        if await asyncio.to_thread(self._result, job) is not None:
+        view, status = await self._look(job, spec)
+        if view.state == object_pb2.STATE_SUCCEEDED:
             answered.set(True)
-        await asyncio.to_thread(self._records.put_request, self._kind.step, job, spec)
-        outcome = await asyncio.to_thread(self._records.outcome, job)
-        if outcome is not None and (retry or outcome.state == CANCELLED):
+        cancelled = view.state in {object_pb2.STATE_CANCELLED, object_pb2.STATE_CANCELLING}
+        if cancelled or (retry and view.state == object_pb2.STATE_FAILED):
             await asyncio.to_thread(self._records.reopen, job)
             await self._launcher.start(self._kind.order(job, spec))
-        return await self._resumed(job, spec)
+        elif status is None and not view.final:
+            await self._launcher.start(self._kind.order(job, spec))
+        # After the start, so that an order that was refused leaves no job that someone resumes.
+        await asyncio.to_thread(self._records.put_request, self._kind.step, job, spec)
+        return await self._view(job, spec)
 
     async def get(self, name: str) -> JobView[Spec, Result]:
         """Looks at a job, and sees to it that it is at work when it should be.
@@ -102,9 +109,11 @@ class Jobs(Generic[Spec, Result]):
             raise InvalidInput("BAD_PAGE_SIZE", f"page_size {size} is not in 0 to {MAX_PAGE_SIZE}", field="page_size")
         if token and not (len(token) == 64 and set(token) <= set("0123456789abcdef")):
             raise InvalidInput("BAD_PAGE_TOKEN", f"page_token {token!r} is none that a page gave", field="page_token")
-        found = await asyncio.to_thread(self._after, token, size or PAGE_SIZE)
-        views = [await self._view(job, spec) for job, spec in found.items()]
-        return views, list(found)[-1] if len(found) == (size or PAGE_SIZE) else ""
+        size = size or PAGE_SIZE
+        # One more tells whether there is a next page.
+        found = await asyncio.to_thread(self._after, token, size + 1)
+        views = [await self._view(job, spec) for job, spec in list(found.items())[:size]]
+        return views, list(found)[size - 1] if len(found) > size else ""
 
     async def watch(self, name: str) -> AsyncIterator[JobView[Spec, Result]]:
         """Gives a job at once and whenever it has changed, until it is final.
@@ -120,7 +129,7 @@ class Jobs(Generic[Spec, Result]):
             try:
                 view = await self._resumed(job, spec)
                 seen = time.monotonic()
-            except (Unavailable, Exhausted):
+            except Unavailable:
                 if before is None or time.monotonic() - seen > PATIENCE_SECONDS:
                     raise
                 view = before
@@ -167,13 +176,14 @@ class Jobs(Generic[Spec, Result]):
         await self._launcher.close()
 
     async def _resumed(self, job: str, spec: Spec) -> JobView[Spec, Result]:
-        """Looks at a job; one that nobody runs is started."""
+        """Looks at a job; one that nobody runs is started, or says why it cannot be."""
         view, status = await self._look(job, spec)
         if view.final or status is not None:
             return view
-        if view.state == object_pb2.STATE_CANCELLING:
-            return view
-        await self._launcher.start(self._kind.order(job, spec))
+        try:
+            await self._launcher.start(self._kind.order(job, spec))
+        except Exhausted as error:
+            return replace(view, reason=_refusal(error.reason, error.message))
         return await self._view(job, spec)
 
     async def _view(self, job: str, spec: Spec) -> JobView[Spec, Result]:
@@ -196,11 +206,12 @@ class Jobs(Generic[Spec, Result]):
         if outcome is None and status is not None and status.phase is Phase.FAILED:
             outcome = Outcome(FAILED, status.reason, status.message)
             self._records.put_outcome(job, outcome)
+        if outcome is None and self._kind.step.key(spec) != job:
+            outcome = Outcome(FAILED, "OUTDATED", "an earlier version of this step left it unfinished; create it anew")
         if outcome is not None:
-            state = _OUTCOME_STATES[outcome.state]
-            if outcome.state == CANCELLED and status is not None and status.phase in {Phase.RUNNING, Phase.STOPPING}:
-                state = object_pb2.STATE_CANCELLING
-            return JobView(name, spec, state, _refusal(outcome.reason, outcome.message), known)
+            at_work = status is not None and status.phase in {Phase.RUNNING, Phase.STOPPING}
+            states = _ENDING_STATES if at_work else _ENDED_STATES
+            return JobView(name, spec, states[outcome.state], _refusal(outcome.reason, outcome.message), known)
         if status is None:
             return JobView(name, spec, object_pb2.STATE_PENDING, progress=known)
         return JobView(name, spec, _PHASE_STATES[status.phase], _refusal(status.reason, status.message), known)

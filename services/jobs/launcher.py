@@ -69,14 +69,14 @@ class Launcher(Protocol):
 
         Raises:
             Exhausted: `TOO_MANY_JOBS`, or `DISK_FULL`.
-            Unavailable: the machinery does not answer; try again.
+            Unavailable: `STOPPING`, or the machinery does not answer; try again.
         """
 
     async def status(self, job: str) -> Status | None:
         """Says where a job is; None when nothing is known of it: never started, or ended.
 
-        Read it before the store's records: an end is recorded first and forgotten here afterwards. One
-        that `FAILED` is said to be so until it is started anew.
+        Read it before the store's records: an end is recorded first and forgotten here afterwards. That a job
+        `FAILED` is said where the launcher could not record the outcome itself; the reader does.
         """
 
     async def stop(self, job: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from services.common.canonical import digest
-from services.common.errors import Exhausted, PermissionDenied
+from services.common.errors import Exhausted, PermissionDenied, Unavailable
 from services.common.settings import StoreSettings
 from services.jobs.launcher import Order, Phase, Status
 from services.jobs.processes import JobFolder
@@ -45,23 +45,24 @@ class LocalLauncher:
         """
         self._records = records
         self._settings = settings
-        self._folder = _private(settings.folder) / digest([store.endpoint, store.bucket])[:16]
+        self._folder = _private(settings.work_dir) / digest([store.endpoint, store.bucket])[:16]
         self._environment = _environment(environment, settings.threads)
-        self._slots = asyncio.Semaphore(settings.concurrent)
+        self._slots = asyncio.Semaphore(settings.concurrent_jobs)
         self._jobs: dict[str, Supervision] = {}
         self._runs: dict[Supervision, asyncio.Task[None]] = {}
+        self._closing = False
         self._endings: set[asyncio.Task[None]] = set()
 
     async def start(self, order: Order) -> None:
         """See `Launcher`."""
+        if self._closing:
+            raise Unavailable("STOPPING", "this service is stopping; its jobs are resumed by the next one")
         known = self._jobs.get(order.job)
         if known is not None and known.status.phase is not Phase.FAILED and not known.stopping:
             return
         waiting = sum(job.status.phase is Phase.WAITING for job in self._jobs.values())
-        if waiting >= self._settings.queued:
-            raise Exhausted(
-                "TOO_MANY_JOBS", f"{waiting} jobs wait, the most that may (BOOKMILL_JOBS_QUEUED); try later"
-            )
+        if waiting >= self._settings.queued_jobs:
+            raise Exhausted("TOO_MANY_JOBS", f"{waiting} jobs wait, the most that may (setting queued_jobs); try later")
         folder = self._job_folder(order.job)
         folder.prepare(order)
         job = Supervision(order, folder, self._records, self._slots, self._environment, self._settings.backoff_seconds)
@@ -91,6 +92,7 @@ class LocalLauncher:
 
     async def close(self) -> None:
         """See `Launcher`."""
+        self._closing = True
         for job in self._runs:
             # What another service looks after is that one's to end.
             if job.status.phase is Phase.RUNNING:
@@ -117,7 +119,7 @@ class LocalLauncher:
         del self._runs[job]
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a job is looked after no more", exc_info=error, extra={"job": job.order.job})
-        # What failed is remembered, for the case that the store could not be told.
+        # What failed is remembered where the store could not be told.
         if self._jobs.get(job.order.job) is job and job.status.phase is not Phase.FAILED:
             del self._jobs[job.order.job]
 
@@ -129,7 +131,7 @@ def _private(folder: Path) -> Path:
     """Makes a folder that nobody else may look into: requests and scratch files are the user's own."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
-        raise PermissionDenied("FOLDER_NOT_OURS", f"{str(folder)!r} belongs to another user; set BOOKMILL_JOBS_FOLDER")
+        raise PermissionDenied("FOLDER_NOT_OURS", f"{str(folder)!r} belongs to another user; choose another work_dir")
     return folder
 
 

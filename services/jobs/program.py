@@ -162,6 +162,7 @@ def _attempt(
         ) as scratch:
             context = JobContext(store, job, Path(scratch), stop, settings.threads, reporter.report)
             record(store, step, job, spec, body(spec, context))
+        records.forgive_attempts(job)
         _log.info("finished", extra={"job": job})
 
     try:
@@ -207,6 +208,9 @@ def _read(arguments: Sequence[str], spec_type: type[Spec]) -> Spec:
     if len(arguments) != 1:
         raise BadConfiguration("BAD_REQUEST", f"one argument is needed, the request's file; got {list(arguments)!r}")
     try:
-        return ParseDict(json.loads(Path(arguments[0]).read_bytes()), spec_type())
+        value = json.loads(Path(arguments[0]).read_bytes())
+        if not isinstance(value, dict):
+            raise BadConfiguration("BAD_REQUEST", f"{arguments[0]!r} holds no JSON object")
+        return ParseDict(value, spec_type())
     except (OSError, ValueError, ParseError) as error:
         raise BadConfiguration("BAD_REQUEST", f"{arguments[0]!r} is no {spec_type.DESCRIPTOR.name}: {error}") from error

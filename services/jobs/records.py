@@ -160,11 +160,15 @@ class JobRecords:
                     yield match[1]
 
     def reopen(self, job: str) -> None:
-        """Lets a job that ended without a result be run again: its attempts without progress count from 0."""
-        attempts = self._attempts(job)
-        self._put_attempts(job, Attempts(attempts.total, 0, attempts.checkpoints))
+        """Lets a job that ended without a result be run again."""
+        self.forgive_attempts(job)
         self._store.delete(f"jobs/{job}/progress.json")
         self._store.delete(f"jobs/{job}/outcome.json")
+
+    def forgive_attempts(self, job: str) -> None:
+        """Counts attempts without progress from 0 again."""
+        attempts = self._attempts(job)
+        self._put_attempts(job, Attempts(attempts.total, 0, attempts.checkpoints))
 
     def begin_attempt(self, job: str) -> Attempts:
         """Counts a start of the program. There is one program of a job at a time.

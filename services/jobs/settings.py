@@ -22,16 +22,14 @@ class ProgramSettings(BaseSettings):
 
 
 class LaunchSettings(BaseSettings):
-    """How a service runs jobs as processes of its machine, `BOOKMILL_JOBS_*`."""
+    """How a service runs jobs as processes of its machine; each service has a prefix of its own."""
 
-    model_config = SettingsConfigDict(env_prefix="BOOKMILL_JOBS_", extra="ignore")
-
-    folder: Path = Path(tempfile.gettempdir()) / f"bookmill-{os.getuid()}"
-    """Requests, locks, logs and scratch files of jobs. Services of a machine that share a store must share it,
-    since its locks keep a job from running twice."""
-    concurrent: int = Field(1, ge=1, le=64)
+    work_dir: Path = Path(tempfile.gettempdir()) / f"bookmill-{os.getuid()}"
+    """Requests, locks, logs and scratch files of jobs. Services of a machine that run jobs of one store must share
+    it: its locks keep a job from running twice."""
+    concurrent_jobs: int = Field(1, ge=1, le=64)
     """Jobs that a service runs at a time; others wait, `QUEUED`."""
-    queued: int = Field(100, ge=1, le=10_000)
+    queued_jobs: int = Field(100, ge=1, le=10_000)
     """Jobs that may wait; one more is refused, `TOO_MANY_JOBS`."""
     threads: int = Field(2, ge=1, le=256)
     """Threads of each job. Digests of trained models depend on it."""

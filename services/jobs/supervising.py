@@ -136,11 +136,11 @@ class Supervision:
             return False
 
     async def _fail(self, reason: str, message: str) -> None:
-        self.status = Status(Phase.FAILED, reason, message)
         try:
             await asyncio.to_thread(self._records.put_outcome, self.order.job, Outcome(FAILED, reason, message))
         except BookmillError as error:
             _log.warning("the outcome was not written", extra={"job": self.order.job, "reason": error.reason})
+            self.status = Status(Phase.FAILED, reason, message)
 
 
 async def _ended(process: subprocess.Popen[bytes]) -> int:
