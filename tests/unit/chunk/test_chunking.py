@@ -79,8 +79,8 @@ def test_one_endless_sentence_is_refused() -> None:
     [SENTENCE, "He went home\n\n", "a.b\n\n", "And O\nthe sea,\n\n", "x\n\n\n\n\n\n", "What?! No...\n", "a\u2028b. "],
 )
 def test_time_is_linear(unit: str) -> None:
-    # a text on one line, or of thousands of paragraphs, takes about as many times longer as it is longer.
-    small, large = unit * (6_000 // len(unit)), unit * (96_000 // len(unit))
+    # A text on one line, or of thousands of paragraphs, takes about as many times longer as it is longer.
+    small, large = unit * (10_500 // len(unit)), unit * (168_000 // len(unit))
     chunk(small)
     seconds = [_seconds(small), _seconds(large)]
     assert seconds[1] < 16 * 4 * seconds[0] + 0.5
