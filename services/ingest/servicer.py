@@ -52,7 +52,11 @@ class IngestServicer(ingest_pb2_grpc.IngestServiceServicer):
         async for found in search(query, self.catalogue):
             yield ingest_pb2.SearchBooksResponse(book=_book(found.book), total_matches=found.total)
 
-    async def FetchBook(self, request: ingest_pb2.FetchBookRequest, context: Context) -> ingest_pb2.FetchBookResponse:
+    async def FetchBook(
+        self,
+        request: ingest_pb2.FetchBookRequest,
+        context: Context,  # noqa: ARG002
+    ) -> ingest_pb2.FetchBookResponse:
         """Fetches one book."""
         source, address = find_source(request.book.uri, self.sources)
         identity = await source.identity(address)

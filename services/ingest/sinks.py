@@ -19,6 +19,10 @@ class Sink(Protocol):
         """Takes the next bytes. Raises Refused TOO_LARGE above the sink's limit."""
         ...
 
+    def expect(self, size: int) -> None:
+        """Is told how large the whole will be. Raises Refused TOO_LARGE."""
+        ...
+
     def restart(self) -> None:
         """Forgets what was taken."""
         ...
@@ -40,6 +44,10 @@ class Memory:
         check_size(self.size + len(data), self._limit, self._what)
         self._data += data
 
+    def expect(self, size: int) -> None:
+        """Raises Refused TOO_LARGE where the whole will be."""
+        check_size(size, self._limit, self._what)
+
     def restart(self) -> None:
         """Forgets what was taken."""
         self._data.clear()
@@ -55,7 +63,8 @@ class Partial:
     def __init__(self, path: Path, limit: int, what: str, on_bytes: Callable[[int], None]) -> None:
         """`on_bytes` is told the size whenever it changes."""
         self._path, self._limit, self._what, self._on_bytes = path, limit, what, on_bytes
-        self._file = path.open("ab")
+        # Unbuffered: what was taken is in the file, whatever happens next.
+        self._file = path.open("ab", buffering=0)
         self._size = self._file.tell()
         if self._size > limit:
             self.restart()
@@ -69,12 +78,18 @@ class Partial:
     def write(self, data: bytes) -> None:
         """Takes the next bytes. Raises Refused TOO_LARGE, and Exhausted DISK_FULL where they do not fit."""
         check_size(self._size + len(data), self._limit, self._what)
+        rest = memoryview(data)
         try:
-            self._file.write(data)
+            while rest:
+                rest = rest[self._file.write(rest) :]
         except OSError as error:
             raise Exhausted("DISK_FULL", f"{self._what} does not fit into the work folder: {error.strerror}") from error
         self._size += len(data)
         self._on_bytes(self._size)
+
+    def expect(self, size: int) -> None:
+        """Raises Refused TOO_LARGE where the whole will be."""
+        check_size(size, self._limit, self._what)
 
     def restart(self) -> None:
         """Forgets what was taken."""
@@ -83,11 +98,8 @@ class Partial:
         self._on_bytes(0)
 
     def close(self) -> None:
-        """Writes out what is buffered. Raises Exhausted DISK_FULL."""
-        try:
-            self._file.close()
-        except OSError as error:
-            raise Exhausted("DISK_FULL", f"{self._what} does not fit into the work folder: {error.strerror}") from error
+        """Closes the file."""
+        self._file.close()
 
 
 def check_size(size: int, limit: int, what: str) -> None:

@@ -194,7 +194,6 @@ _REDIRECTS = 5
 _BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _ANYWHERE = frozenset({"Range", "If-Range"})
 """What may follow a redirect to another host: a token may not."""
-_CHUNK = 1 << 16
 
 
 def _address(answer: httpx.Response) -> str:
@@ -237,7 +236,10 @@ async def _take(answer: httpx.Response, sink: Sink, validator: str) -> bool:
             sink.restart()
         if answer.status_code != 200:
             return complete
-    async for chunk in answer.aiter_raw(_CHUNK):
+    if whole is not None:
+        sink.expect(whole)
+    # In the sizes that come: what waits for a chunk to be full would be lost where the body breaks off.
+    async for chunk in answer.aiter_raw():
         sink.write(chunk)
     return whole is None or sink.size >= whole
 

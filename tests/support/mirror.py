@@ -6,6 +6,7 @@ with Mirror() as mirror:
     ... mirror.url ... mirror.asked
 """
 
+import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from services.ingest.politeness import Backoff, Pace
 from services.ingest.web import Limits, Web
 
 ETAG = '"first"'
+LIMITS = Limits(read=5.0, total=20.0)
 
 
 @dataclass(slots=True)
@@ -69,6 +71,10 @@ class Mirror:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def encrypt(self, context: ssl.SSLContext) -> None:
+        """Speaks TLS from now on."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
 
     def put(self, path: str, body: bytes, *, ranges: bool = True, etag: str = ETAG, **headers: str) -> None:
         """Serves a body."""
@@ -154,7 +160,7 @@ def web(
     interval: float = 0.0,
     hosts: tuple[str, ...] = (),
     exempt: tuple[str, ...] = ("127.0.0.1", "localhost"),
-    limits: Limits = Limits(read=5.0, total=20.0),
+    limits: Limits = LIMITS,
     attempts: int = 4,
     **more: Any,
 ) -> Web:

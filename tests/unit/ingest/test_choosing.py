@@ -13,16 +13,28 @@ LLAMA = {"config.json", "tokenizer.json", "model.safetensors"}
     [
         (LLAMA, LLAMA),
         (LLAMA | {"README.md", ".gitattributes", "model.py", "training_args.bin", "flax_model.msgpack"}, LLAMA),
-        (LLAMA | {"generation_config.json", "special_tokens_map.json"}, LLAMA | {"generation_config.json", "special_tokens_map.json"}),
+        (
+            LLAMA | {"generation_config.json", "special_tokens_map.json"},
+            LLAMA | {"generation_config.json", "special_tokens_map.json"},
+        ),
         (LLAMA | {"adapter_model.safetensors", "consolidated.safetensors"}, LLAMA),
         (LLAMA | {"pytorch_model.bin"}, LLAMA),
         (
-            {"config.json", "vocab.json", "merges.txt", "model.safetensors.index.json", "model-00001-of-00001.safetensors"},
+            {
+                "config.json",
+                "vocab.json",
+                "merges.txt",
+                "model.safetensors.index.json",
+                "model-00001-of-00001.safetensors",
+            },
             {"config.json", "vocab.json", "merges.txt", "model.safetensors.index.json"},
         ),
-        ({"config.json", "tokenizer.model", "model.safetensors"}, {"config.json", "tokenizer.model", "model.safetensors"}),
+        (
+            {"config.json", "tokenizer.model", "model.safetensors"},
+            {"config.json", "tokenizer.model", "model.safetensors"},
+        ),
     ],
-)  # fmt: skip
+)
 def test_config_tokenizer_and_weights_are_brought_and_nothing_else(names: set[str], expected: set[str]) -> None:
     assert set(choose(names, "m")) == expected
     assert list(choose(names, "m")) == sorted(expected)
@@ -80,18 +92,30 @@ def test_another_name_is_no_reason(repository: str) -> None:
 @pytest.mark.parametrize(
     ("config", "reason", "says"),
     [
-        ({"model_type": "llama", "quantization_config": {"quant_method": "bitsandbytes"}}, "ALREADY_QUANTISED", "bitsandbytes"),
+        (
+            {"model_type": "llama", "quantization_config": {"quant_method": "bitsandbytes"}},
+            "ALREADY_QUANTISED",
+            "bitsandbytes",
+        ),
         (
             {"model_type": "llama", "quantization_config": {"bits": 4}, "_name_or_path": "a/b"},
             "ALREADY_QUANTISED",
             "hf:a/b \\[",
         ),
-        ({"model_type": "llama", "quantization_config": {"bits": 4}, "_name_or_path": "me/it"}, "ALREADY_QUANTISED", "made from \\["),
-        ({"model_type": "llama", "quantization_config": {"bits": 4}, "_name_or_path": "/home/x/y"}, "ALREADY_QUANTISED", "made from \\["),
+        (
+            {"model_type": "llama", "quantization_config": {"bits": 4}, "_name_or_path": "me/it"},
+            "ALREADY_QUANTISED",
+            "made from \\[",
+        ),
+        (
+            {"model_type": "llama", "quantization_config": {"bits": 4}, "_name_or_path": "/home/x/y"},
+            "ALREADY_QUANTISED",
+            "made from \\[",
+        ),
         ({"quantization_config": None}, "INCOMPLETE_MODEL", "model_type"),
         ([], "INCOMPLETE_MODEL", "model_type"),
     ],
-)  # fmt: skip
+)
 def test_a_config_is_checked(config: Any, reason: str, says: str) -> None:
     with pytest.raises(Refused, match=says) as caught:
         check_config(config, "hf:me/it@c", "me/it")
