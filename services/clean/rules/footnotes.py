@@ -6,7 +6,7 @@ stands as a paragraph of its own, mostly in a list at the end, is text of the bo
 
 import re
 
-from services.clean.rules.brackets import closing
+from services.clean.rules.brackets import without_bracketed
 from services.clean.rules.rule import Outcome, without_matches
 
 # The opening of a note in brackets; the note may have several paragraphs and brackets of its own.
@@ -37,7 +37,7 @@ _HEADING = re.compile(r"^[ \t_*=]*(?:foot-?notes?|fu(?:ß|ss)noten?|voetnoten)[ 
 def remove(text: str) -> Outcome:
     """Takes out bracketed notes, marks, labels and the headings over lists of notes."""
     removed: list[str] = []
-    notes = _without_notes(text)
+    notes = without_bracketed(text, _NOTE, _LIMIT)
     removed += notes.removed
     text = notes.text
     for pattern in (_ANCHOR, _LABEL, _HEADING):
@@ -45,20 +45,3 @@ def remove(text: str) -> Outcome:
         removed += outcome.removed
         text = outcome.text
     return Outcome(text, removed)
-
-
-def _without_notes(text: str) -> Outcome:
-    kept: list[str] = []
-    removed: list[str] = []
-    position = 0
-    for match in _NOTE.finditer(text):
-        if match.start() < position:
-            continue
-        end = closing(text, match.start(), _LIMIT)
-        if end is None:
-            continue
-        kept.append(text[position : match.start()])
-        removed.append(text[match.start() : end])
-        position = end
-    kept.append(text[position:])
-    return Outcome("".join(kept), removed)

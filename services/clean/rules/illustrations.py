@@ -6,7 +6,7 @@ A caption repeats a sentence of the text or describes a picture that is not ther
 
 import re
 
-from services.clean.rules.brackets import closing
+from services.clean.rules.brackets import without_bracketed
 from services.clean.rules.rule import Outcome
 
 # The opening of a mark; its end is found by counting brackets, since a caption may hold some. The words are what the
@@ -32,23 +32,8 @@ _TRAILING = re.compile(r"\[\w{1,3}\]")
 
 def remove(text: str) -> Outcome:
     """Takes out marks with their captions."""
-    kept: list[str] = []
-    removed: list[str] = []
-    position = 0
-    if cover := _COVER.match(text):
-        kept.append(text[: cover.start(1)])
-        removed.append(cover[1])
-        position = cover.end(1)
-    for match in _MARK.finditer(text):
-        if match.start() < position:
-            continue
-        end = closing(text, match.start(), _LIMIT)
-        if end is None:
-            continue
-        trailing = _TRAILING.match(text, end)
-        end = trailing.end() if trailing else end
-        kept.append(text[position : match.start()])
-        removed.append(text[match.start() : end])
-        position = end
-    kept.append(text[position:])
-    return Outcome("".join(kept), removed)
+    marks = without_bracketed(text, _MARK, _LIMIT, _TRAILING)
+    cover = _COVER.match(marks.text)
+    if cover is None:
+        return marks
+    return Outcome(marks.text[: cover.start(1)] + marks.text[cover.end(1) :], [cover[1], *marks.removed])

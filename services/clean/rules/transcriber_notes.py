@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from services.clean.blocks import Block, blocks_of
-from services.clean.rules.brackets import closing
+from services.clean.rules.brackets import without_bracketed
 from services.clean.rules.rule import Outcome, without_lines
 
 # What a note begins with: Transcriber's Note(s), with any apostrophe or its mojibake, Transcription notes, Notes by the
@@ -55,6 +55,9 @@ _BOOKMARKS = re.compile(
     re.I,
 )
 
+_LIMIT = 20_000
+"""Characters of the longest note in brackets; they have up to 15,000."""
+
 _START_LINES = 250
 """Lines from the start within which a heading opens a note of the front matter."""
 
@@ -73,29 +76,12 @@ _ABOUT = 0.25
 
 def remove(text: str) -> Outcome:
     """Takes out notes in all their shapes."""
-    inside = _without_brackets(text)
+    inside = without_bracketed(text, _OPENING, _LIMIT)
     lines = inside.text.split("\n")
     blocks = blocks_of(lines)
     spans = [*_boxes(blocks), *_headed(blocks, len(lines))]
     cut = without_lines(lines, spans)
     return Outcome(cut.text, [*inside.removed, *cut.removed])
-
-
-def _without_brackets(text: str) -> Outcome:
-    kept: list[str] = []
-    removed: list[str] = []
-    position = 0
-    for match in _OPENING.finditer(text):
-        if match.start() < position:
-            continue
-        end = closing(text, match.start())
-        if end is None:
-            continue
-        kept.append(text[position : match.start()])
-        removed.append(text[match.start() : end])
-        position = end
-    kept.append(text[position:])
-    return Outcome("".join(kept), removed)
 
 
 def _boxes(blocks: Sequence[Block]) -> list[tuple[int, int]]:
