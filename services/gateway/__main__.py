@@ -1,0 +1,99 @@
+"""The gateway's process: gRPC and REST on two ports of one address."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Iterator
+
+import uvicorn
+
+from bookmill.v1 import run_pb2_grpc
+from services.common import telemetry
+from services.common.errors import Unavailable
+from services.common.server import run, serving
+from services.common.settings import ServerSettings, StoreSettings, load
+from services.common.storage import Store
+from services.gateway.operating import Gateway
+from services.gateway.patience import pause
+from services.gateway.peers import Peers
+from services.gateway.rest import create_app
+from services.gateway.servicer import RunServicer
+from services.gateway.settings import GatewaySettings
+
+_log = logging.getLogger("services.gateway")
+
+
+def main() -> None:
+    """Serves until SIGTERM; exit code 2 when a setting is wrong."""
+    telemetry.configure("gateway")
+    run(_serve(load(ServerSettings), load(StoreSettings), load(GatewaySettings)))
+
+
+async def _serve(server: ServerSettings, store_settings: StoreSettings, settings: GatewaySettings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    store = Store(store_settings)
+    if not await _reached(store, stop):
+        return
+    async with Peers.connected(settings) as peers:
+        gateway = Gateway(store, peers, settings)
+        http = _Http(
+            uvicorn.Config(
+                create_app(gateway),
+                host=server.host,
+                port=settings.http_port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=max(1, int(server.drain_seconds)),
+            )
+        )
+        serving_http = asyncio.create_task(http.serve())
+
+        def register(grpc_server: object) -> None:
+            run_pb2_grpc.add_RunServiceServicer_to_server(RunServicer(gateway), grpc_server)  # type: ignore[arg-type]
+
+        async with serving(server, register, ("bookmill.v1.RunService",)) as port:
+            resumed = await gateway.resume()
+            _log.info("serving", extra={"service_name": "gateway", "port": port, "resumed": resumed})
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait((stopping, serving_http), return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            _log.info("draining")
+            gateway.stop_watches()
+            http.should_exit = True
+        await serving_http
+        await gateway.stop()
+    _log.info("stopped")
+
+
+async def _reached(store: Store, stop: asyncio.Event) -> bool:
+    """Waits for the store, which may start after us; gives up only when we are stopped."""
+    tries = 0
+    while not stop.is_set():
+        try:
+            await asyncio.to_thread(store.ensure_bucket)
+        except Unavailable as error:
+            tries += 1
+            _log.warning("waiting for the store", extra={"detail": error.message})
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause(tries, 0.5))
+        else:
+            return True
+    return False
+
+
+class _Http(uvicorn.Server):
+    """Leaves signals to the process, which stops both servers in order."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Captures none."""
+        yield
+
+
+if __name__ == "__main__":
+    main()

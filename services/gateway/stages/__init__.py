@@ -1,0 +1,1 @@
+"""The stages of a run, one a file: each a function of its surroundings and of what the stages before it gave."""

@@ -1,0 +1,31 @@
+"""Model: the base model, brought into the store. Needs none of the books, so it begins with the run."""
+
+from bookmill.v1 import ingest_pb2
+from services.common import clients
+from services.common.errors import Internal
+from services.gateway.context import Context
+from services.gateway.patience import patiently
+from services.gateway.results import Model, State
+
+
+async def model(context: Context, state: State) -> Model:  # noqa: ARG001 (it needs nothing of the others)
+    """Has ingest fetch the base model.
+
+    Raises:
+        Refused: ingest declines it, and says what to do.
+    """
+    request = ingest_pb2.FetchModelRequest(uri=context.spec.base_model)
+    context.meter.begin(f"fetching {context.spec.base_model}", 0, "bytes")
+
+    async def attempt() -> ingest_pb2.BaseModel:
+        responses = clients.stream(
+            context.peers.ingest.FetchModel, request, ingest_pb2.FetchModelResponse, context.settings.bulk_seconds
+        )
+        async for response in responses:
+            if response.HasField("progress"):
+                context.meter.show(response.progress)
+            if response.HasField("model"):
+                return response.model
+        raise Internal("NO_MODEL", "ingest ended the fetch without a model")
+
+    return Model(await patiently(context, "ingest", attempt))
