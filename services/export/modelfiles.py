@@ -67,7 +67,9 @@ def _quoted(first: str, lines: Iterator[str]) -> str:
 def _add_parameter(parameters: dict[str, Value], argument: str) -> None:
     name, _, text = argument.partition(" ")
     text = text.strip()
-    if len(text) > 1 and text[0] == text[-1] == '"':
+    if len(text) >= 2 * len(_TRIPLE) and text.startswith(_TRIPLE) and text.endswith(_TRIPLE):
+        text = text[len(_TRIPLE) : -len(_TRIPLE)]
+    elif len(text) > 1 and text[0] == text[-1] == '"':
         text = text[1:-1]
     if name == "stop":
         stops = parameters.setdefault("stop", [])
