@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
 
 END_OF_TEXT = "<|endoftext|>"
 VOCABULARY = 512
@@ -46,6 +47,7 @@ def build_tiny_model(folder: Path, *, hidden: int = 256, layers: int = 2, seed: 
 
     Widths are multiples of 256 with the default `hidden`, so that k-quants have whole blocks.
     """
+    disable_progress_bar()
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer()
     tokenizer.save_pretrained(folder)
