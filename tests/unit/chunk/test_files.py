@@ -6,8 +6,8 @@ import pytest
 
 from services.chunk.chunking_files import chunk_file
 from services.chunk.rooms import prepare, room
-from services.chunk.tables import read_chunks
-from services.common.errors import InvalidInput
+from services.chunk.tables import read_chunks, write_chunks
+from services.common.errors import Exhausted, InvalidInput
 
 
 def test_a_text_becomes_a_file_of_chunks(tmp_path: Path) -> None:
@@ -24,6 +24,12 @@ def test_what_is_not_utf_8_is_no_clean_text(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="byte 6") as error:
         chunk_file(tmp_path / "text", tmp_path / "chunks", 300)
     assert error.value.reason == "BAD_REFERENCE"
+
+
+def test_a_full_disk_is_told() -> None:
+    with pytest.raises(Exhausted) as error:
+        write_chunks(Path("/dev/full"), ["One.\n"])
+    assert error.value.reason == "DISK_FULL"
 
 
 def test_a_room_is_gone_afterwards_whatever_happens(tmp_path: Path) -> None:
