@@ -25,6 +25,8 @@ PATIENCE_SECONDS = 60.0
 """How long a watch bears with a store that does not answer."""
 PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
+PAGE_BYTES = 48 << 10
+"""A page ends early where it would outgrow a message, which has 64 KiB at the most."""
 
 _ENDED_STATES = {FAILED: object_pb2.STATE_FAILED, CANCELLED: object_pb2.STATE_CANCELLED}
 # Nothing is final before its program is gone: asked for anew, it would meet its own end.
@@ -112,8 +114,16 @@ class Jobs(Generic[Spec, Result]):
         size = size or PAGE_SIZE
         # One more tells whether there is a next page.
         found = await asyncio.to_thread(self._after, token, size + 1)
-        views = [await self._view(job, spec) for job, spec in list(found.items())[:size]]
-        return views, list(found)[size - 1] if len(found) > size else ""
+        views: list[JobView[Spec, Result]] = []
+        room = PAGE_BYTES
+        for job, spec in list(found.items())[:size]:
+            view = await self._view(job, spec)
+            room -= view.size
+            if views and room < 0:
+                break
+            views.append(view)
+        last = list(found)[len(views) - 1] if views else ""
+        return views, last if len(found) > len(views) else ""
 
     async def watch(self, name: str) -> AsyncIterator[JobView[Spec, Result]]:
         """Gives a job at once and whenever it has changed, until it is final.

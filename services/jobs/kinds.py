@@ -81,3 +81,9 @@ class JobView(Generic[Spec, Result]):
     def final(self) -> bool:
         """Whether nothing more happens to it by itself."""
         return self.state in {object_pb2.STATE_SUCCEEDED, object_pb2.STATE_FAILED, object_pb2.STATE_CANCELLED}
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in a message, about."""
+        parts = (self.spec, self.reason, self.progress, self.result)
+        return len(self.name) + sum(part.ByteSize() for part in parts if part is not None)

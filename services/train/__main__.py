@@ -1,0 +1,44 @@
+"""Runs the train service: `python -m services.train`."""
+
+import asyncio
+import os
+
+from bookmill.v1 import train_pb2, train_pb2_grpc
+from services.common import telemetry
+from services.common.server import run, serve
+from services.common.settings import ServerSettings, StoreSettings, load
+from services.common.storage import Store
+from services.jobs.following import Jobs
+from services.jobs.local import LocalLauncher
+from services.jobs.records import JobRecords
+from services.train.servicer import TrainingJobs, TrainServicer
+from services.train.settings import TrainSettings
+from services.train.training_jobs import TRAINING
+
+SERVICE = train_pb2.DESCRIPTOR.services_by_name["TrainService"].full_name
+
+
+def main() -> None:
+    """Loads the settings and serves until SIGTERM."""
+    telemetry.configure("train")
+    run(_serve(load(TrainSettings), load(StoreSettings), load(ServerSettings)))
+
+
+async def _serve(settings: TrainSettings, store_settings: StoreSettings, server: ServerSettings) -> None:
+    store = Store(store_settings)
+    await asyncio.to_thread(store.ensure_bucket)
+    launcher = LocalLauncher(JobRecords(store), settings, store_settings, os.environ)
+    jobs: TrainingJobs = Jobs(TRAINING, store, launcher)
+    servicer = TrainServicer(jobs, store, settings)
+    await jobs.resume()
+    await serve(
+        "train",
+        server,
+        lambda s: train_pb2_grpc.add_TrainServiceServicer_to_server(servicer, s),
+        (SERVICE,),
+        on_stop=jobs.close,
+    )
+
+
+if __name__ == "__main__":
+    main()
