@@ -115,7 +115,9 @@ def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
 
 def _ticks(low: float, high: float, about: int) -> list[float]:
     """Gives round numbers that span a range (Heckbert's nice numbers, Graphics Gems, 1990)."""
-    step = _nice((high - low) / about) if high > low else 1.0
+    # A span below what a double can divide is drawn flat.
+    flat = high - low <= 1e-9 * max(1.0, abs(high))
+    step = 1.0 if flat else _nice((high - low) / about)
     first = math.floor(low / step)
     return [round(index * step, 10) for index in range(first, math.ceil(high / step) + 1)]
 

@@ -173,7 +173,7 @@ def books(summary: Summary) -> Markup:
         for s in as_rows(as_mapping(summary.get("dataset")).get("splits"))
     ]
     split = table("Splits of the dataset", ("Split", "Chunks", "Books", "Characters"), splits, (1, 2, 3))
-    parts = [(f"<h3>{title}</h3>{part}") for title, part in (("Set aside", set_aside), ("Dataset", split)) if part]
+    parts = [part for part in (set_aside, split) if part]
     asked = as_number(summary.get("asked"))
     fewer = (
         f"<p>{len(rows):,} of the {asked:,.0f} books that were asked for.</p>" if asked and asked > len(rows) else ""

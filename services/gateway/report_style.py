@@ -17,19 +17,19 @@ p{margin:8px 0}a{color:var(--mark);overflow-wrap:anywhere}.soft,caption,figcapti
 .wait{color:var(--wait)}
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:22px 0 0;padding:0;
 list-style:none}
-.facts li,.chain li,.sample{background:var(--card);border:1px solid var(--rule);border-radius:10px;padding:12px 14px}
-.facts b{display:block;font-size:1.3rem;line-height:1.3;font-variant-numeric:tabular-nums}.facts span{color:var(--soft);
+.facts li,.chain>li,.sample{background:var(--card);border:1px solid var(--rule);border-radius:10px;padding:12px 14px}
+.facts b{display:block;font-size:1.2rem;line-height:1.3;font-variant-numeric:tabular-nums}.facts span{color:var(--soft);
 font-size:.85rem}
-.chain{display:flex;flex-wrap:wrap;gap:10px 26px;margin:0;padding:0;list-style:none}
-.chain li{position:relative;flex:1 1 150px;min-width:150px}
-.chain li+li::before{content:"\\2192";position:absolute;left:-21px;top:50%;transform:translateY(-50%);color:var(--soft)}
+.chain{display:grid;grid-template-columns:repeat(auto-fit,minmax(165px,1fr));gap:10px 26px;margin:0;padding:0;
+list-style:none}.chain>li{position:relative}
+.chain>li+li::before{content:"\\2192";position:absolute;left:-21px;top:50%;transform:translateY(-50%);color:var(--soft)}
 .chain strong{display:block}.chain .did{font-size:.85rem;color:var(--soft)}
 .chain ul{list-style:none;margin:6px 0 0;padding:0;font-size:.85rem;font-variant-numeric:tabular-nums}
-figure{margin:14px 0}svg{display:block;width:100%;min-width:560px;max-width:820px;height:auto}
+figure{margin:14px 0}svg{display:block;width:100%;min-width:440px;max-width:820px;height:auto}
 svg text{font:13px system-ui,sans-serif;fill:var(--ink)}svg .tick{fill:var(--soft);font-size:12px}
 .bar{fill:var(--mark)}.bar.muted{fill:var(--muted)}.axis{stroke:var(--soft)}.grid{stroke:var(--rule)}
 .curve{fill:none;stroke:var(--mark);stroke-width:2;stroke-linejoin:round}.dot{fill:var(--mark)}
-figcaption,caption{font-size:.85rem;text-align:left}caption{padding-bottom:6px}
+figcaption{font-size:.85rem}caption{text-align:left;font-size:.9rem;font-weight:600;padding:14px 0 6px}
 .wide{overflow-x:auto}.wide:focus-visible,a:focus-visible,summary:focus-visible{outline:2px solid var(--mark);
 outline-offset:2px}
 table{border-collapse:collapse;width:100%;font-size:.9rem}th,td{text-align:left;padding:7px 10px;
