@@ -67,11 +67,17 @@ class Runner:
             raise _one_of(group) from group
 
     async def recall(self, state: State, pipeline: tuple[Stage, ...] = PIPELINE) -> None:
-        """Takes the results of the stages that have finished from their records, and does no work."""
+        """Takes the results of the stages that have finished from their records, and does no work.
+
+        Those that began and did not finish, here or in another gateway, are marked as cancelled.
+        """
         for stage in pipeline:
-            finished = await _kept(self._context(stage), self.runs.finished, self.begun.run, stage.name)
+            context = self._context(stage)
+            finished = await _kept(context, self.runs.finished, self.begun.run, stage.name)
             if finished is not None and finished.result is not None:
                 await self._take(stage, finished, state)
+            elif finished is None and await _kept(context, self.runs.started, self.begun.run, stage.name) is not None:
+                self.board.stage(stage.name).state = object_pb2.STATE_CANCELLED
 
     async def _stage(self, stage: Stage, state: State) -> None:
         """Takes a stage's result from its record, or does its work and records it."""

@@ -126,7 +126,7 @@ def _training(state: State, report: Mapping[str, Any]) -> dict[str, JSON]:
     if state.train is None:
         return {}
     result = state.train.job.result
-    curve: list[JSON] = [{"step": row["step"], "loss": row["loss"]} for row in report.get("loss_curve", ())]
+    curve: list[JSON] = [{"step": row["step"], "loss": row["loss"]} for row in report.get("loss", ())]
     return {
         "training": {
             "steps": result.steps,

@@ -136,7 +136,7 @@ class ToyTrain(train_pb2_grpc.TrainServiceServicer):
         adapter = await put_folder(self.store, "adapters", {"adapter_model.safetensors": weights})
         curve = [{"step": step, "loss": 3.0 - step / 10} for step in range(1, STEPS + 1)]
         report = await asyncio.to_thread(
-            self.store.put_bytes, "reports", canonical_json({"loss_curve": curve, "of": adapter.sha256}), ".json"
+            self.store.put_bytes, "reports", canonical_json({"loss": curve, "of": adapter.sha256}), ".json"
         )
         return train_pb2.TrainingResult(
             adapter=adapter.to_proto(),
