@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.common.errors import Exhausted
+from services.common.errors import Exhausted, Refused
 
 
 class Workroom:
@@ -34,6 +34,10 @@ class Workroom:
         try:
             yield room
             shutil.rmtree(room, ignore_errors=True)
+        except Refused:
+            # Declined for good: there is nothing to go on with.
+            shutil.rmtree(room, ignore_errors=True)
+            raise
         finally:
             self._busy.discard(name)
 
@@ -44,7 +48,7 @@ class Workroom:
             raise Exhausted(
                 "DISK_FULL",
                 f"the work folder has {free:,} bytes free and the largest file {size:,}; "
-                "give it room, or set BOOKMILL_INGEST_WORK_FOLDER to a larger disk",
+                "give it room, or set BOOKMILL_INGEST_WORK_DIR to a larger disk",
             )
 
     def _clear(self) -> None:
