@@ -143,8 +143,9 @@ def _check_report(name: str, report: Any, agreements: tuple[Agreement, ...]) -> 
     """Refuses a report that says otherwise than the record: one of them was tampered with."""
     if not isinstance(report, dict):
         raise _refused(name, "its report is no report of an export")
-    if report.get("parity", report.get("verified", True)) in (False, None, "failed"):
-        raise _refused(name, "its report says that parity did not hold")
+    parity = report.get("parity")
+    if not isinstance(parity, list) or not all(_held(row) for row in parity):
+        raise _refused(name, "its report does not say that parity held")
     written = {
         row.get("subject"): row.get("value") for row in report.get("perplexities") or () if isinstance(row, dict)
     }
@@ -155,6 +156,13 @@ def _check_report(name: str, report: Any, agreements: tuple[Agreement, ...]) -> 
                 name,
                 f"its report gives {value!r} for the perplexity of {agreement.subject}, its record {agreement.value!r}",
             )
+
+
+def _held(row: Any) -> bool:
+    try:
+        return bool(row["apart"] <= row["bound"])
+    except (KeyError, TypeError):
+        return False
 
 
 def _refused(name: str, why: str) -> Refused:

@@ -34,6 +34,9 @@ class Finished:
     figures: dict[str, float] = field(default_factory=lambda: dict(FIGURES))
     reported: dict[str, float] | None = None
     """Perplexities of the report, when they are to differ."""
+    parity: list[dict[str, object]] = field(
+        default_factory=lambda: [{"subject": s, "apart": 0.001, "bound": 0.01} for s in ("merged", "f16", "q4_k_m")]
+    )
     gguf: dict[str, bytes] = field(
         default_factory=lambda: {"f16": b"GGUF" + b"\0\1" * 40_000, "q4_k_m": b"GGUF" + b"\2\3" * 15_000}
     )
@@ -62,11 +65,12 @@ class Finished:
         )
         perplexities = [{"subject": s, "value": v, "tokens": self.tokens} for s, v in self.figures.items()]
         reported = [{"subject": s, "value": v} for s, v in (self.reported or self.figures).items()]
+        report = {"perplexities": reported, "parity": self.parity}
         result = export_pb2.ExportResult(
             merged=self._folder("models", {"config.json": b"{}", "model.safetensors": b"\2" * 5000}),
             files=[self._file(name, data) for name, data in self.gguf.items()],
             modelfile=self.store.put_bytes("models", self.modelfile.encode(), ".Modelfile").to_proto(),
-            report=self.store.put_bytes("reports", canonical_json({"perplexities": reported}), ".json").to_proto(),
+            report=self.store.put_bytes("reports", canonical_json(report), ".json").to_proto(),
             perplexities=[export_pb2.Perplexity(**p) for p in perplexities],
             samples=[export_pb2.Sample(prompt="The door", base=" opened.\nTwice.", tuned=" was ```shut```.")],
         )

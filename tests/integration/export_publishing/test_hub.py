@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -352,6 +353,14 @@ async def test_a_report_that_says_otherwise_is_refused(desk: Desk) -> None:
     error = await refused(lambda: desk.publisher().publish_model(desk.model()))
     assert error.reason == "NOT_VERIFIED"
     assert "31.0" in error.message
+
+
+@pytest.mark.parametrize("parity", [[{"apart": 0.2, "bound": 0.1}], [{}], None, "held"])
+async def test_a_report_that_does_not_say_that_parity_held_is_refused(desk: Desk, parity: Any) -> None:
+    desk.finished.parity = parity
+    error = await refused(lambda: desk.publisher().publish_model(desk.model()))
+    assert error.reason == "NOT_VERIFIED"
+    assert "parity" in error.message
 
 
 @pytest.mark.parametrize("job", ["", "exportJobs/export-" + "0" * 20, "exportJobs/../x", "trainingJobs/1", "export-1"])
