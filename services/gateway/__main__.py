@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Iterator
-
-import uvicorn
+from functools import partial
 
 from bookmill.v1 import run_pb2_grpc
 from services.common import telemetry
@@ -14,6 +12,7 @@ from services.common.errors import Unavailable
 from services.common.server import run, serving
 from services.common.settings import ServerSettings, StoreSettings, load
 from services.common.storage import Store
+from services.gateway.http_server import serving_http
 from services.gateway.operating import Gateway
 from services.gateway.patience import pause
 from services.gateway.peers import Peers
@@ -40,32 +39,16 @@ async def _serve(server: ServerSettings, store_settings: StoreSettings, settings
         return
     async with Peers.connected(settings) as peers:
         gateway = Gateway(store, peers, settings)
-        http = _Http(
-            uvicorn.Config(
-                create_app(gateway),
-                host=server.host,
-                port=settings.http_port,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=max(1, int(server.drain_seconds)),
-            )
-        )
-        serving_http = asyncio.create_task(http.serve())
-
-        def register(grpc_server: object) -> None:
-            run_pb2_grpc.add_RunServiceServicer_to_server(RunServicer(gateway), grpc_server)  # type: ignore[arg-type]
-
-        async with serving(server, register, ("bookmill.v1.RunService",)) as port:
+        register = partial(run_pb2_grpc.add_RunServiceServicer_to_server, RunServicer(gateway))
+        async with (
+            serving_http(create_app(gateway), server.host, settings.http_port, server.drain_seconds) as http_port,
+            serving(server, register, ("bookmill.v1.RunService",)) as port,
+        ):
             resumed = await gateway.resume()
-            _log.info("serving", extra={"service_name": "gateway", "port": port, "resumed": resumed})
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait((stopping, serving_http), return_when=asyncio.FIRST_COMPLETED)
-            stopping.cancel()
+            _log.info("serving", extra={"port": port, "http_port": http_port, "resumed": resumed})
+            await stop.wait()
             _log.info("draining")
             gateway.stop_watches()
-            http.should_exit = True
-        await serving_http
         await gateway.stop()
     _log.info("stopped")
 
@@ -84,15 +67,6 @@ async def _reached(store: Store, stop: asyncio.Event) -> bool:
         else:
             return True
     return False
-
-
-class _Http(uvicorn.Server):
-    """Leaves signals to the process, which stops both servers in order."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Captures none."""
-        yield
 
 
 if __name__ == "__main__":

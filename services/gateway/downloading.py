@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import grpc
+
 from bookmill.v1 import run_pb2
 from services.common.errors import BookmillError, Corrupt, NotFound
 from services.common.objects import Reference
@@ -14,7 +16,9 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 class RangeNotSatisfiable(BookmillError):
-    """No byte of the file lies in the range (HTTP 416)."""
+    """No byte of the file lies in the range; the metadata `size` says how many it has."""
+
+    code = grpc.StatusCode.OUT_OF_RANGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,8 @@ def part_of(header: str | None, size: int) -> Part | None:
         if last and int(last) < begin:
             return None
     if begin >= end:
-        raise RangeNotSatisfiable("RANGE_NOT_SATISFIABLE", f"{header!r} holds no byte of the file's {size:,}")
+        message = f"{header!r} holds no byte of the file's {size:,}"
+        raise RangeNotSatisfiable("RANGE_NOT_SATISFIABLE", message, size=str(size))
     return Part(begin, end - begin)
 
 

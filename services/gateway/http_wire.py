@@ -107,7 +107,10 @@ def handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(BookmillError)
     async def ours(_: Request, error: BookmillError) -> JSONResponse:
-        return JSONResponse(error_body(error), status_of(error))
+        status = status_of(error)
+        # RFC 9110, section 15.5.17: so that a client that resumes learns that it has all of it.
+        headers = {"Content-Range": f"bytes */{error.metadata['size']}"} if status == 416 else None
+        return JSONResponse(error_body(error), status, headers)
 
     @app.exception_handler(RequestValidationError)
     async def parameters(_: Request, error: RequestValidationError) -> JSONResponse:

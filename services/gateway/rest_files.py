@@ -81,9 +81,8 @@ def files_router(gateway: Gateway) -> APIRouter:
         listed = [{"name": f.name, "sha256": f.file.sha256, "size_bytes": str(f.file.size_bytes)} for f in found.files]
         return {"name": found.name, "files": listed}
 
-    @router.api_route(
+    @router.get(
         "/runs/{run}/files/{name:path}",
-        methods=["GET", "HEAD"],
         tags=["results"],
         summary="One file of a run's results, or with Range a part of it",
         response_class=Response,
@@ -96,6 +95,8 @@ def files_router(gateway: Gateway) -> APIRouter:
     async def file(run: str, name: str, request: Request) -> Response:
         found = await gateway.get(run)
         return _file(gateway, found, name, request)
+
+    router.add_api_route("/runs/{run}/files/{name:path}", file, methods=["HEAD"], include_in_schema=False)
 
     return router
 
@@ -114,11 +115,7 @@ def _file(gateway: Gateway, run: run_pb2.Run, name: str, request: Request) -> Re
     if etag in [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]:
         return Response(status_code=304, headers=headers)
     wanted = request.headers.get("range") if request.headers.get("if-range", etag) == etag else None
-    try:
-        part = downloading.part_of(wanted, reference.size)
-    except downloading.RangeNotSatisfiable as error:
-        error.metadata["size"] = str(reference.size)
-        raise
+    part = downloading.part_of(wanted, reference.size)
     status = 200
     headers["Content-Length"] = str(reference.size)
     if part is not None:
