@@ -96,7 +96,10 @@ class GatewayProcess:
         }
         with log.open("ab") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.gateway"], env={**os.environ, **environment, **own}, stdout=file, stderr=file
+                [sys.executable, "-m", "services.gateway"],
+                env={**os.environ, **environment, **own},
+                stdout=file,
+                stderr=file,
             )
 
     def kill(self) -> None:

@@ -185,7 +185,9 @@ class _Clean(clean_pb2_grpc.CleanServiceServicer):
             if not prose.strip():
                 raise Refused("ONLY_LICENCE", "nothing but a frame")
             text = await asyncio.to_thread(services.store.put_bytes, "books/clean", prose.encode())
-            report = await asyncio.to_thread(services.store.put_bytes, "reports", canonical_json({"of": text.sha256}), ".json")
+            report = await asyncio.to_thread(
+                services.store.put_bytes, "reports", canonical_json({"of": text.sha256}), ".json"
+            )
             return clean_pb2.CleanBookResponse(
                 text=text.to_proto(),
                 report=report.to_proto(),

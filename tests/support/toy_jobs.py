@@ -47,7 +47,9 @@ class _Jobs:
         self.faults.work[self.step.name] += 1
         for step in range(STEPS):
             job.progress.CopyFrom(
-                object_pb2.Progress(activity="working", completed=step, total=STEPS, unit="steps", figures={"loss": 2.0})
+                object_pb2.Progress(
+                    activity="working", completed=step, total=STEPS, unit="steps", figures={"loss": 2.0}
+                )
             )
             await self.faults.meet(f"{self.step.name}:step")
             await asyncio.sleep(0)
@@ -95,9 +97,7 @@ class ToyTrain(train_pb2_grpc.TrainServiceServicer):
     def __init__(self, store: Store, faults: Any) -> None:
         self.store, self.faults = store, faults
         step = Step("train_model", 1)
-        self.all = _Jobs(
-            store, faults, step, "trainingJobs/train-", train_pb2.TrainingJob, train_pb2.TrainingResult
-        )
+        self.all = _Jobs(store, faults, step, "trainingJobs/train-", train_pb2.TrainingJob, train_pb2.TrainingResult)
 
     async def EstimateTraining(
         self, request: train_pb2.EstimateTrainingRequest, context: Any
@@ -163,7 +163,9 @@ class ToyExport(export_pb2_grpc.ExportServiceServicer):
         for name in request.spec.quantizations:
             if name not in known:
                 choices = ", ".join(sorted(known))
-                raise InvalidInput("BAD_QUANTISATION", f"{name!r} is none of {choices}", field="quantizations", choices=choices)
+                raise InvalidInput(
+                    "BAD_QUANTISATION", f"{name!r} is none of {choices}", field="quantizations", choices=choices
+                )
         spec = export_pb2.ExportSpec()
         spec.CopyFrom(request.spec)
         spec.bounds.MergeFrom(export_pb2.ParityBounds(merged=0.01, f16=0.01, quantized=0.1))
@@ -207,12 +209,23 @@ class ToyExport(export_pb2_grpc.ExportServiceServicer):
             file = await asyncio.to_thread(self.store.put_bytes, "models", data, ".gguf")
             files.append(
                 export_pb2.ModelFile(
-                    quantization=name, file_name=f"{spec.model_name}.{name}.gguf", file=file.to_proto(), bits_per_weight=4.8
+                    quantization=name,
+                    file_name=f"{spec.model_name}.{name}.gguf",
+                    file=file.to_proto(),
+                    bits_per_weight=4.8,
                 )
             )
         modelfile = await asyncio.to_thread(self.store.put_bytes, "models", b"FROM x\n", ".modelfile")
-        report = await asyncio.to_thread(self.store.put_bytes, "reports", canonical_json({"of": merged.sha256}), ".json")
-        values = {"base": 20.0, "adapter": 18.0, "merged": 18.01, "f16": 18.02, **dict.fromkeys(spec.quantizations, 18.5)}
+        report = await asyncio.to_thread(
+            self.store.put_bytes, "reports", canonical_json({"of": merged.sha256}), ".json"
+        )
+        values = {
+            "base": 20.0,
+            "adapter": 18.0,
+            "merged": 18.01,
+            "f16": 18.02,
+            **dict.fromkeys(spec.quantizations, 18.5),
+        }
         return export_pb2.ExportResult(
             merged=merged.to_proto(),
             files=files,

@@ -191,7 +191,9 @@ async def test_a_job_that_fails_fails_the_run_with_its_reason(store: Store, serv
 
 
 async def test_publications_say_what_they_did(store: Store, services: Services) -> None:
-    wanted = run_pb2.PublishOptions(dataset_repository="me/tales", model_repository="me/m", ollama_model="m", dry_run=True)
+    wanted = run_pb2.PublishOptions(
+        dataset_repository="me/tales", model_repository="me/m", ollama_model="m", dry_run=True
+    )
     async with gateway_for(store, services) as gateway:
         run = await ended(gateway, (await gateway.create(spec(publish=wanted))).name)
     assert [(p["what"], p["address"], p["dry_run"]) for p in summary_of(store, run)["publications"]] == [

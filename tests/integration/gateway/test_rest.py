@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from bookmill.v1 import run_pb2
-from services.common.storage import Store
 from services.common.steps import to_json
+from services.common.storage import Store
 from services.gateway.http_server import serving_http
 from services.gateway.operating import Gateway
 from services.gateway.rest import create_app
@@ -98,9 +98,7 @@ async def test_events_show_progress_and_can_be_taken_up(http: httpx.AsyncClient,
     assert [name for name, _ in await events(http, run, {"Last-Event-ID": "other"})] == [seen[-1][0]]
 
 
-async def test_events_end_when_the_gateway_stops(
-    http: httpx.AsyncClient, services: Services, gateway: Gateway
-) -> None:
+async def test_events_end_when_the_gateway_stops(http: httpx.AsyncClient, services: Services, gateway: Gateway) -> None:
     services.faults.gates["train_model:step"] = asyncio.Event()
     run = (await http.post("/v1/runs", json={"spec": SPEC})).json()["name"].removeprefix("runs/")
     await until(lambda: services.faults.calls["train_model:step"])
