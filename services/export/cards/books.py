@@ -8,7 +8,7 @@ from services.common.errors import InvalidInput
 from services.export.cards import markdown
 
 CATALOGUED = "gutenberg:"
-"""Sources whose catalogue states that a book is in the public domain in the USA; others state nothing."""
+"""Books of a catalogue that marks the few that are not in the public domain in the USA; other sources say nothing."""
 
 LIST_FILE = "books.json"
 """Where the whole list stands beside the card."""
@@ -30,7 +30,7 @@ class Book:
 
     @property
     def catalogued(self) -> bool:
-        """Whether a catalogue says that it is in the public domain in the USA."""
+        """Whether it is of a catalogue that knows whether it is in the public domain in the USA."""
         return self.source.startswith(CATALOGUED)
 
 
@@ -80,10 +80,12 @@ def rights(books: Sequence[Book], made: str) -> str:
     others = len(books) - catalogued
     parts = []
     if catalogued:
-        which = "Each book" if not others else f"{catalogued:,} of the {len(books):,} books"
+        which = "Each book comes" if not others else f"{catalogued:,} of the {len(books):,} books come"
         parts.append(
-            f"{which} was taken from a catalogue that lists it as being in the public domain in the USA. In other "
-            "countries it may still be protected: check the law where you are before you use it or pass it on."
+            f"{which} from a public collection whose works are, but for a few that its catalogue marks, in the public "
+            "domain in the USA; a search takes only those that the catalogue lists so, a book that was named one by "
+            "one was not looked up. In other countries a work may still be protected: check the law where you are "
+            "before you use it or pass it on."
         )
     if others:
         which = "The books were" if not catalogued else "The other books were" if others > 1 else "The other book was"
@@ -98,7 +100,7 @@ def rights(books: Sequence[Book], made: str) -> str:
 
 
 def all_catalogued(books: Sequence[Book]) -> bool:
-    """Says whether there are books and a catalogue vouches for every one."""
+    """Says whether there are books and every one is of the catalogue."""
     return bool(books) and all(book.catalogued for book in books)
 
 
@@ -106,11 +108,13 @@ def _book(row: Mapping[str, Any]) -> Book:
     authors = row.get("author") or row.get("authors") or ""
     languages = row.get("language") or row.get("languages") or ""
     source = str(row.get("source") or row.get("uri") or "")
+    name = str(row.get("id") or row.get("uri") or source)
     return Book(
-        id=str(row.get("id") or source),
+        id=name,
         title=str(row.get("title") or ""),
         author=authors if isinstance(authors, str) else ", ".join(map(str, authors)),
-        source=source,
+        # The number in the catalogue, not an address with its owner's mark.
+        source=name if name.startswith(CATALOGUED) else source,
         sha256=str(row.get("source_sha256") or row.get("sha256") or ""),
         language=languages if isinstance(languages, str) else str(next(iter(languages), "")),
     )

@@ -32,7 +32,7 @@ def dataset_card(facts: DatasetFacts) -> str:
         front_matter(_fields(facts, splits)),
         f"# {markdown.text(name)}",
         f"Clean prose of {len(facts.books):,} books{about}, cut at paragraphs and sentences into chunks for training a "
-        "text-completion model. The chunks of a book, joined in order, are its clean text.",
+        "text-completion model. The chunks of a book, joined in order, are its clean text, but for exact duplicates.",
         "## How it was made",
         "Bookmill fetched the books, removed what is not the authors' prose (headers, licences, transcribers' notes, "
         "illustrations, page numbers), cut them, left out exact duplicates and split the rest by book: no book stands "
@@ -60,7 +60,8 @@ def dataset_card(facts: DatasetFacts) -> str:
 
 
 def _fields(facts: DatasetFacts, splits: Sequence[PurePosixPath]) -> dict[str, Value | None]:
-    vouched = all_catalogued(facts.books)
+    # Only a search looks at what the catalogue says of a book.
+    vouched = bool(facts.topic) and all_catalogued(facts.books)
     data_files: list[Value] = [{"split": path.stem, "path": str(path)} for path in splits]
     return {
         "license": "other" if vouched else "unknown",

@@ -92,7 +92,7 @@ def model_card(facts: ModelFacts) -> str:
             (
                 (
                     markdown.code(f.name),
-                    f.quantization,
+                    markdown.code(f.quantization),
                     f"{f.bits_per_weight:.2f}",
                     f"{f.size:,}",
                     markdown.code(f.sha256),

@@ -95,7 +95,7 @@ def test_a_model_says_what_it_is() -> None:
     for wanted in (
         "ollama create horror-135m -f Modelfile", "llama-completion -m horror.q4_k_m.gguf", "21.0000", "5.00% from f16",
         "at most 15.00%", "500 tokens", "The Lamp", "Ada Wren", "gutenberg:900001", "b" * 64, "c" * 64, "no assistant",
-        "public domain in the USA", "check the law where you are", "was ```shut```\n~~~\n# Not a heading",
+        "domain in the USA", "check the law where you are", "was ```shut```\n~~~\n# Not a heading",
     ):  # fmt: skip
         assert wanted in page, wanted
     assert "transformers" in model_card(dataclasses.replace(MODEL, merged=True))
@@ -113,6 +113,7 @@ def test_nobody_vouches_for_a_book_that_somebody_brought() -> None:
     mixed = dataset_card(dataclasses.replace(DATASET, books=(*BOOKS, UPLOAD)))
     assert head(mixed)["license"] == "unknown"
     assert "2 of the 3 books" in mixed
+    assert head(dataset_card(dataclasses.replace(DATASET, topic="")))["license"] == "unknown"
     assert "did not check the rights" in mixed
     own = rights((UPLOAD,), "model")
     assert "public domain" not in own
@@ -201,11 +202,13 @@ def test_books_are_read_in_any_of_their_forms_and_sorted() -> None:
     value = {"books": [
         {"id": "2", "title": "B", "author": "X", "source": "s"},
         {"uri": "u", "title": "a", "authors": ["Y", "Z"], "languages": ["fr"], "source_sha256": "1"},
+        {"id": "gutenberg:9", "title": "c", "source": "https://www.gutenberg.org/ebooks/9"},
         {},
     ]}  # fmt: skip
     found = read_books(value)
-    assert [b.title for b in found] == ["", "a", "B"]
+    assert [b.title for b in found] == ["", "a", "B", "c"]
     assert found[1] == Book("u", "a", "Y, Z", "u", "1", "fr")
+    assert found[3].source == "gutenberg:9"
     assert read_books({"books": value["books"][::-1]}) == found
 
 
