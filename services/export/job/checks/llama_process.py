@@ -1,9 +1,8 @@
 """The other side of `llama_runtime`: a process that loads one GGUF with llama.cpp and measures it.
 
-`python -m services.export.job.checks.llama_process` reads a request (JSON) from standard input and writes the
-answer (JSON) to the file named in its one argument. llama.cpp has no Python interface that gives the logits of a
-prompt, but the package `xllamacpp` is llama.cpp in one shared object that exports its C interface, called here
-through ctypes.
+The request holds the file, windows of token ids, texts, threads, and where to write the answer (JSON). llama.cpp has
+no Python interface that gives the logits of a prompt, but the package `xllamacpp` is llama.cpp in one shared object
+that exports its C interface, called here through ctypes.
 
 The parameter structs of that interface grow from version to version. So the version is pinned, structs travel as
 opaque blocks from `llama_*_default_params` back to the library, and only the head of one, four numbers whose
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from services.export.job.children import read_request
 
 PACKAGE = "xllamacpp"
 VERSION = "2026.10.11549"
@@ -59,7 +60,7 @@ class _Batch(ctypes.Structure):
 
 def main() -> int:
     """Answer one request; the exit code says what went wrong, standard error the details."""
-    request = json.load(sys.stdin)
+    request = read_request()
     try:
         library = load_library()
     except RuntimeError as error:
@@ -78,7 +79,7 @@ def main() -> int:
         "tokens": [_tokenize(library, vocabulary, text) for text in request["texts"]],
         "losses": _losses(library, model, request["windows"], request["threads"]),
     }
-    Path(sys.argv[1]).write_text(json.dumps(answer), encoding="utf-8")
+    Path(request["answer"]).write_text(json.dumps(answer), encoding="utf-8")
     return 0
 
 
