@@ -5,17 +5,21 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bookmill.v1 import train_pb2
+from bookmill.v1 import object_pb2, train_pb2
 from services.common.objects import Reference
 from services.common.steps import recorded, to_json
 from services.common.storage import Store
+from services.jobs.program import JobContext
+from services.jobs.signals import StopFlag
+from services.train.job.checkpoints import Checkpoints
+from services.train.job.program import train_model
 from services.train.step import TRAIN
 from tests.support.tiny_model import TALE, build_tiny_model
 
@@ -127,6 +131,36 @@ class TrainingProgram:
                 process.kill()
         assert output == "", output
         return process.returncode, log
+
+    def forget(self) -> None:
+        """Deletes all that the job left in the store, so that it can be done again."""
+        for area in ("adapters", "checkpoints", "jobs", "logs", "reports", "results"):
+            for key in list(self.store.list(f"{area}/")):
+                self.store.delete(key)
+
+    def checkpoints(self) -> list[int]:
+        """The steps of its complete checkpoints, the newest first."""
+        return [checkpoint.step for checkpoint in Checkpoints(self.store, self.job).complete()]
+
+    def attempt(self, scratch: Path, at_step: Callable[[int], None] = lambda _: None) -> train_pb2.TrainingResult:
+        """Makes one attempt in this process, without a program around it.
+
+        Args:
+            scratch: a folder that does not exist.
+            at_step: told each step that was done, before its checkpoint is written.
+        """
+        stop = StopFlag()
+
+        def sink(progress: object_pb2.Progress) -> None:
+            if progress.activity == "training":
+                try:
+                    at_step(progress.completed)
+                except StopIteration:
+                    stop.request()
+
+        scratch.mkdir()
+        # One thread: tiny matrices gain nothing from more, and several would wait for each other where tests share a CPU.
+        return train_model(self.spec, JobContext(self.store, self.job, scratch, stop, 1, sink))
 
     def result(self) -> train_pb2.TrainingResult | None:
         """The recorded result."""

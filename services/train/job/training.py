@@ -1,5 +1,6 @@
 """The training itself: one set-up of TRL's trainer for a GPU and a CPU."""
 
+import logging
 import math
 import shutil
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from services.train.job.checkpoints import Checkpoints
 from services.train.job.config import TrainingConfig
 from services.train.job.data import TrainingData
 from services.train.job.model import Accelerator, Trainee, cast_to_adapters
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ def train(
     work = context.scratch / "trainer"
     resumed = context.scratch / "resumed"
     found = checkpoints.newest(resumed)
+    if found:
+        _log.info("goes on from step %d", found.step)
     state = TrainerState.load_from_json(str(resumed / "trainer_state.json")) if found else None
     if context.stop.requested:
         raise Interrupted(message="asked to stop before the first step")
