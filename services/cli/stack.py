@@ -26,7 +26,8 @@ SERVICES = ("ingest", "clean", "chunk", "train", "export", "gateway")
 """In the order of starting; they are stopped in the opposite order, the store last."""
 
 _START_SECONDS = 60.0
-_STOP_SECONDS = 30.0  # a job that is stopped writes a checkpoint first
+_GRACE_SECONDS = 60  # for a job that is stopped: it ends its step and writes a checkpoint
+_STOP_SECONDS = _GRACE_SECONDS + 15.0
 _LOOK_SECONDS = 0.5
 _CALM_SECONDS = 30.0  # a service that lived this long is restarted at once
 
@@ -103,7 +104,11 @@ class Stack:
                 **self._store.environment,
                 **addresses,
                 "BOOKMILL_GATEWAY_HTTP_PORT": str(self.http_port),
-                "BOOKMILL_JOBS_FOLDER": str(self.folder / "jobs"),
+                # One folder for both: its locks keep a job from running twice, whichever service started it.
+                "BOOKMILL_TRAIN_FOLDER": str(self.folder / "jobs"),
+                "BOOKMILL_EXPORT_FOLDER": str(self.folder / "jobs"),
+                "BOOKMILL_TRAIN_GRACE_SECONDS": str(_GRACE_SECONDS),
+                "BOOKMILL_EXPORT_GRACE_SECONDS": str(_GRACE_SECONDS),
                 "BOOKMILL_INGEST_WORK_DIR": str(self.folder / "ingest"),
                 **self.settings,
                 "BOOKMILL_HOST": "127.0.0.1",
