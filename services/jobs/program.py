@@ -37,6 +37,8 @@ so that without this one a job that never gets anywhere would be run for ever.""
 Spec = TypeVar("Spec", bound=Message)
 Result = TypeVar("Result", bound=Message)
 
+_MAX_MESSAGE = 2000  # characters; it travels in the job's message
+
 _log = logging.getLogger(__name__)
 
 
@@ -191,7 +193,8 @@ def _judged(records: JobRecords, job: str, stop: StopFlag, work: Callable[[], No
 
 
 def _put_outcome(records: JobRecords, job: str, end: JobError) -> None:
-    outcome = Outcome(FAILED, end.reason, end.message or end.reason, end.exit_code, end.metadata)
+    message = (end.message or end.reason)[:_MAX_MESSAGE]
+    outcome = Outcome(FAILED, end.reason, message, end.exit_code, end.metadata)
     try:
         records.put_outcome(job, outcome)
     except BookmillError as error:

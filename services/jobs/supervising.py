@@ -6,8 +6,9 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 
-from services.common.errors import BookmillError, Exhausted
+from services.common.errors import BookmillError, Exhausted, Unavailable
 from services.jobs.exits import BACKOFF_LIMIT, CRASHED, FINISHED, TERMINAL, Interrupted
 from services.jobs.launcher import Order, Phase, Status
 from services.jobs.locks import try_lock
@@ -16,6 +17,7 @@ from services.jobs.records import FAILED, JobRecords, Outcome
 
 QUEUED = Status(Phase.WAITING, "QUEUED", "waits for another job of this machine to end")
 _OWNER_SECONDS = 0.5  # how often a service asks whether the one that looks after the job has died
+_STORE_SECONDS = 1.0  # between two tries of a store that does not answer
 # Of a program that had no time to set its handlers, or of a body that resets them: the same as being interrupted.
 _INTERRUPTED = (Interrupted.exit_code, -signal.SIGTERM)
 
@@ -70,11 +72,9 @@ class Supervision:
         """Waits until no other service looks after the job; None when the job has ended meanwhile."""
         while (owner := try_lock(self.folder.owner)) is None:
             await asyncio.sleep(_OWNER_SECONDS)
-            try:
+            with suppress(Unavailable):
                 if await asyncio.to_thread(self._records.ended, self.order.step, self.order.job):
                     return None
-            except BookmillError as error:
-                _log.warning("the store does not say whether a job ended", extra={"reason": error.reason})
         return owner
 
     async def _attempts(self) -> None:
@@ -128,12 +128,16 @@ class Supervision:
         return await _ended(process)
 
     async def _has_outcome(self) -> bool:
-        try:
-            return await asyncio.to_thread(self._records.outcome, self.order.job) is not None
-        except BookmillError as error:
-            # The program looks as well before it begins.
-            _log.warning("the store does not say whether a job was cancelled", extra={"reason": error.reason})
-            return False
+        """Says whether the job has ended or was cancelled. Waits for a store that does not answer: a program that
+        needs it would only crash."""
+        while not self.stopping:
+            try:
+                return await asyncio.to_thread(self._records.outcome, self.order.job) is not None
+            except Unavailable as error:
+                _log.warning("a job waits for the store", extra={"job": self.order.job, "reason": error.reason})
+                self.status = Status(Phase.WAITING, error.reason, error.message)
+                await asyncio.sleep(_STORE_SECONDS)
+        return False
 
     async def _fail(self, reason: str, message: str) -> None:
         try:

@@ -2,7 +2,8 @@
 
 It is a real program through `services.jobs.program`; only its body trains nothing. Of the hyper-parameters,
 `precision` is the behaviour, `max_steps` the steps, `learning_rate` the seconds of one, `checkpoint_steps` the steps
-between checkpoints. Each start, step and end is a line of the file that `FAKE_JOB_JOURNAL` names.
+between checkpoints. Each start, step and end is a line of the file that `FAKE_JOB_JOURNAL` names. In the middle the job
+waits while the file that `FAKE_JOB_HOLD` names is there.
 """
 
 import os
@@ -30,6 +31,8 @@ def work(spec: TrainingSpec, context: JobContext) -> TrainingResult:
         context.report("counting", step, options.max_steps, "steps", loss=1 / (step + 1))
         if step > done and step % options.checkpoint_steps == 0:
             context.store.put_record(f"checkpoints/{context.job}/{step:06d}.json", {"step": step})
+        if step == options.max_steps // 2:
+            _hold(context)
         if context.stop.requested and options.precision != "hang":
             context.store.put_record(f"checkpoints/{context.job}/{step:06d}.json", {"step": step})
             _note(f"interrupted {os.getpid()} {step}")
@@ -43,6 +46,12 @@ def work(spec: TrainingSpec, context: JobContext) -> TrainingResult:
     context.report("counting", options.max_steps, options.max_steps, "steps")
     _note(f"end {os.getpid()} {options.max_steps}")
     return TrainingResult(adapter=adapter.to_proto(), report=report.to_proto(), steps=options.max_steps)
+
+
+def _hold(context: JobContext) -> None:
+    hold = Path(os.environ.get("FAKE_JOB_HOLD", os.devnull) or os.devnull)
+    while hold.is_file() and not context.stop.requested:
+        time.sleep(0.02)
 
 
 def _misbehave(behaviour: str, first: bool) -> None:

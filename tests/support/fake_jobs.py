@@ -1,7 +1,7 @@
 """Jobs that run the program of `tests.support.fake_job`."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bookmill.v1.object_pb2 import ObjectReference
@@ -14,6 +14,7 @@ from services.jobs.local import LocalLauncher
 from services.jobs.records import JobRecords
 from services.jobs.settings import LaunchSettings
 from tests.support.fake_job import STEP
+from tests.support.gate import Gate
 
 ROOT = Path(__file__).resolve().parents[2]
 KIND = JobKind(STEP, TrainingSpec, TrainingResult, "trainingJobs", "train", "tests.support.fake_job")
@@ -48,19 +49,27 @@ class Workplace:
         journal = folder / "journal"
         path = os.pathsep.join((str(ROOT), str(ROOT / "protos")))
         kept = {k: v for k, v in os.environ.items() if not k.startswith("BOOKMILL_")}
-        environment = {**kept, **store_environment, "FAKE_JOB_JOURNAL": str(journal), "PYTHONPATH": path}
+        fake = {"FAKE_JOB_JOURNAL": str(journal), "FAKE_JOB_HOLD": str(folder / "hold"), "PYTHONPATH": path}
+        environment = {**kept, **store_environment, **fake}
         return cls(store, environment, folder / "work", journal)
+
+    def behind(self, gate: Gate) -> "Workplace":
+        """Gives the same place, whose store is reached through a gate."""
+        environment = {**self.environment, "BOOKMILL_STORE_ENDPOINT": gate.address}
+        return replace(self, environment=environment, store=Store(_settings(environment)))
+
+    def hold(self) -> None:
+        """Lets jobs wait in their middle."""
+        Path(self.environment["FAKE_JOB_HOLD"]).touch()
+
+    def release(self) -> None:
+        """Lets them go on."""
+        Path(self.environment["FAKE_JOB_HOLD"]).unlink()
 
     def launcher(self, **settings: float) -> LocalLauncher:
         """Makes a launcher, quick to try again."""
         given = LaunchSettings.model_validate({"work_dir": self.folder, "backoff_seconds": 0.05, **settings})
-        store = StoreSettings(
-            endpoint=self.environment["BOOKMILL_STORE_ENDPOINT"],
-            bucket=self.environment["BOOKMILL_STORE_BUCKET"],
-            access_key_file=Path(self.environment["BOOKMILL_STORE_ACCESS_KEY_FILE"]),
-            secret_key_file=Path(self.environment["BOOKMILL_STORE_SECRET_KEY_FILE"]),
-        )
-        return LocalLauncher(JobRecords(self.store), given, store, self.environment)
+        return LocalLauncher(JobRecords(self.store), given, _settings(self.environment), self.environment)
 
     def jobs(self, **settings: float) -> Jobs[TrainingSpec, TrainingResult]:
         """Makes what a service follows its jobs with."""
@@ -76,3 +85,12 @@ class Workplace:
     def pids(self) -> list[int]:
         """Gives the process ids of all starts, in order."""
         return [int(row[1]) for row in self.lines("start")]
+
+
+def _settings(environment: dict[str, str]) -> StoreSettings:
+    return StoreSettings(
+        endpoint=environment["BOOKMILL_STORE_ENDPOINT"],
+        bucket=environment["BOOKMILL_STORE_BUCKET"],
+        access_key_file=Path(environment["BOOKMILL_STORE_ACCESS_KEY_FILE"]),
+        secret_key_file=Path(environment["BOOKMILL_STORE_SECRET_KEY_FILE"]),
+    )
