@@ -105,8 +105,8 @@ class Stack:
                 **addresses,
                 "BOOKMILL_GATEWAY_HTTP_PORT": str(self.http_port),
                 # One folder for both: its locks keep a job from running twice, whichever service started it.
-                "BOOKMILL_TRAIN_FOLDER": str(self.folder / "jobs"),
-                "BOOKMILL_EXPORT_FOLDER": str(self.folder / "jobs"),
+                "BOOKMILL_TRAIN_WORK_DIR": str(self.folder / "jobs"),
+                "BOOKMILL_EXPORT_WORK_DIR": str(self.folder / "jobs"),
                 "BOOKMILL_TRAIN_GRACE_SECONDS": str(_GRACE_SECONDS),
                 "BOOKMILL_EXPORT_GRACE_SECONDS": str(_GRACE_SECONDS),
                 "BOOKMILL_INGEST_WORK_DIR": str(self.folder / "ingest"),
