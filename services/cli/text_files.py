@@ -12,6 +12,9 @@ from services.common.errors import InvalidInput
 SUFFIXES = (".txt", ".text", ".utf-8", ".utf8")
 """What a text in a folder or archive is called; a file that is named itself may be called anything."""
 
+ARCHIVES = (".zip", ".tar", ".tar.xz", ".tar.gz", ".tar.bz2", ".tgz")
+"""What an archive in a folder is called."""
+
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
@@ -82,7 +85,9 @@ def bodies(texts: Sequence[TextFile], limit: int) -> Iterator[tuple[TextFile, by
 
 def _texts_at(path: Path) -> Iterator[TextFile]:
     if path.is_dir():
-        yield from (TextFile(p.name, p) for p in path.rglob("*") if p.is_file() and _is_text(p.name))
+        for inner in sorted(path.rglob("*")):
+            if inner.is_file() and (_is_text(inner.name) or inner.name.lower().endswith(ARCHIVES)):
+                yield from _texts_at(inner)
     elif not path.is_file():
         raise InvalidInput("NO_SUCH_FILE", f"{str(path)!r} is neither a file nor a folder")
     else:

@@ -96,7 +96,7 @@ def _list(blocks: Sequence[Block], index: int, counts: dict[str, int]) -> tuple[
     proved = sum(_is_entry(line, counts) or _COLUMNS.fullmatch(line) is not None for line in heading.lines[1:])
     first = {_entry_words(line) for line in heading.lines[1:2]}
     seen = {_entry_words(line) for line in heading.lines[1:]}
-    compact = entries > _FEWEST
+    compact = entries >= _FEWEST
     end = heading.end
     for position in range(index + 1, min(index + _MOST_BLOCKS, len(blocks))):
         block = blocks[position]
@@ -119,7 +119,7 @@ def _list(blocks: Sequence[Block], index: int, counts: dict[str, int]) -> tuple[
         entries += len(block.lines)
         proved += _proved(block, counts)
         seen |= words
-        compact = compact or len(block.lines) > _FEWEST
+        compact = compact or len(block.lines) >= _FEWEST
         end = block.end
     if entries < _FEWEST or proved < _PROVED * entries:
         return None

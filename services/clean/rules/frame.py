@@ -48,11 +48,19 @@ _END = re.compile(r"\s*\*{2,}\s*END OF\b.*\bPROJE[CK]T GUTENBERG", re.I)
 _SMALL_PRINT_END = re.compile(r"\s*\*+\s*END\s*\*?\s*THE SMALL PRINT", re.I)
 
 # "End of Project Gutenberg's X", "End of this is the Project Gutenberg Etext", `"End of Volume I of Project ...`, and
-# the same in the other languages of the collection. The name follows within the line, wherever the title stands.
+# the same in the other languages of the collection: the name follows within the line, wherever the title stands. Some
+# name the etext alone.
 _LAST_LINE = re.compile(
-    r"\W{0,8}(?:this is )?(?:the )?(?:(?:end|ende|fin|fine|fim|einde|slut|slutt"
-    r"|loppu)\b.{0,80}\bproje[ck]t\w*\s+gutenberg"
-    r"|end of (?:the|this) (?:e-?text|e-?book|electronic)\b)",
+    r"\W{0,8}(?:this is )?(?:the )?"
+    r"(?:(?:end|ende|fin|fine|fim|einde|slut|slutt|loppu)\b.{0,80}\bproje[ck]t\w*\s+gutenberg"
+    r"|end of (?:the |this )?(?:e-?text|e-?book|electronic (?:text|edition))\b|ende diese[sr]? e-?text)",
+    re.I,
+)
+
+# How a few of the 1990s close in place of that.
+_TOP_OF_FILE = re.compile(
+    r"\W{0,8}(?:more information about this book is at the top of this file"
+    r"|this is a copyrighted project gutenberg e-?(?:text|book), details above)",
     re.I,
 )
 
@@ -71,6 +79,8 @@ _FILE_NAME = re.compile(r"\W*this file should be named \S+\.(?:txt|zip)", re.I)
 
 # The notice that World Library's texts of Shakespeare repeat between the acts, in double angle brackets.
 _WORLD_LIBRARY = re.compile(r"<<\s*THIS ELECTRONIC VERSION OF[^<>]{0,1000}>>\n?")
+
+_LAST_RESORTS = (_LAST_LINE, _LICENCE, _FILE_NAME, _TOP_OF_FILE)
 
 # A line that names the work between asterisks: **The Project Gutenberg Etext of The Declaration of Independence**.
 _BANNER = re.compile(r"\s*\*{2,}\s*(?:this is )?(?:the )?project gutenberg(?:'s)? e-?(?:text|book)\b", re.I)
@@ -144,7 +154,7 @@ def _marker_end(lines: Sequence[str], marker: int) -> int:
 def _unmarked_first(lines: Sequence[str]) -> int:
     first, gap = 0, 0
     for block in blocks_of(lines[:_HEADER_LINES]):
-        if _LICENCE.match(block.lines[0]):
+        if _LICENCE.match(block.lines[0]) or _closed(block.lines):
             break
         if _HEADER.search(block.text):
             first, gap = block.end, 0
@@ -159,9 +169,11 @@ def _end(lines: Sequence[str], first: int) -> int:
     last_start = max((i for i, line in enumerate(lines) if _START.match(line)), default=-1)
     for index in range(first, len(lines)):
         line = lines[index]
-        if _END.match(line) and index > last_start:
+        if index <= last_start:
+            continue
+        if _END.match(line):
             return index
-        if after[index] <= _LICENCE_CHARACTERS and any(p.match(line) for p in (_LAST_LINE, _LICENCE, _FILE_NAME)):
+        if after[index] <= _LICENCE_CHARACTERS and any(p.match(line) for p in _LAST_RESORTS):
             return index
     return len(lines)
 

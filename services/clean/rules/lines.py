@@ -63,7 +63,7 @@ def rejoin(text: str) -> Outcome:
     removed: list[str] = []
     paragraphs: list[str] = []
     for block in blocks:
-        if is_prose(block.lines, book):
+        if is_prose(block.lines, book) and not (len(block.lines) == 1 and _is_table(block.lines)):
             paragraphs.append(_joined(block.lines, divided))
             removed.extend("\n" * (len(block.lines) - 1))
         else:
