@@ -140,7 +140,17 @@ def test_a_file_has_row_groups_of_bounded_size(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("count", "fraction", "expected"),
-    [(0, 0.1, 0), (1, 0.5, 0), (2, 0.01, 1), (2, 0.5, 1), (3, 0.5, 2), (10, 0.1, 1), (24, 0.1, 2), (25, 0.1, 3)],
+    [
+        (0, 0.1, 0),
+        (1, 0.5, 0),
+        (2, 0.01, 1),
+        (2, 0.5, 1),
+        (3, 0.5, 2),
+        (3, 1.0, 2),
+        (10, 0.1, 1),
+        (24, 0.1, 2),
+        (25, 0.1, 3),
+    ],
 )
 def test_how_many_books_are_held_out(count: int, fraction: float, expected: int) -> None:
     assert len(held_out([f"gutenberg:{n}" for n in range(count)], fraction)) == expected

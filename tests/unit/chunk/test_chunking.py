@@ -18,6 +18,7 @@ SENTENCE = "The lamp was lit, and Dr. Crewe went down to the sea. "  # 54 charac
     ("name", "text", "limit", "expected"),
     [
         ("fits", "One.\n\nTwo.\n", 200, ["One.\n\nTwo.\n"]),
+        ("fits to the character", "One. Two. Tri.\n", 15, ["One. Two. Tri.\n"]),
         ("at a paragraph", "A b c.\n\nD e f.\n\nG h i.\n", 16, ["A b c.\n\nD e f.\n\n", "G h i.\n"]),
         ("no heading at the end", "A b c.\n\nII\n\nD e f g h.\n", 12, ["A b c.\n\n", "II\n\n", "D e f g h.\n"]),
         ("heading with its text", "A b c d e.\n\nII\n\nD e.\n", 18, ["A b c d e.\n\n", "II\n\nD e.\n"]),
