@@ -13,4 +13,8 @@ async def report(context: Context, state: State) -> Report:
     context.meter.begin("writing the report")
     run = context.board.snapshot()
     run.state = object_pb2.STATE_SUCCEEDED
+    # The summary tells of every stage, and this one is over when it is written.
+    last = run.stages[-1]
+    last.state = object_pb2.STATE_SUCCEEDED
+    last.ClearField("progress")
     return await asyncio.to_thread(write_report, context.store, run, state)

@@ -60,7 +60,8 @@ async def test_the_lineage_leads_from_the_gguf_to_the_books(store: Store, servic
     rows = json.loads(b"".join(store.stream(f"manifests/{chain['dataset']['from']['manifest']}.json")))["books"]
     assert {r["chunks"]["sha256"] for r in rows} == {b["chunks"] for b in chain["books"]}
     for book in chain["books"]:
-        assert store.stat(f"books/raw/{book['raw']}") and store.stat(f"books/clean/{book['clean']}")
+        assert store.stat(f"books/raw/{book['raw']}")
+        assert store.stat(f"books/clean/{book['clean']}")
 
 
 async def test_equal_specs_are_one_work_and_give_equal_digests(store: Store, services: Services) -> None:

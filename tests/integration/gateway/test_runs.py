@@ -102,7 +102,9 @@ async def test_a_page_never_outgrows_a_message(gateway: Gateway, store: Store) -
     assert [int(name[-1]) for name in names] == [4, 3, 2, 1, 0]
 
 
-@pytest.mark.parametrize(("size", "token", "reason"), [(101, "", "BAD_PAGE_SIZE"), (-1, "", "BAD_PAGE_SIZE"), (5, "xx", "BAD_PAGE_TOKEN")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("size", "token", "reason"), [(101, "", "BAD_PAGE_SIZE"), (-1, "", "BAD_PAGE_SIZE"), (5, "xx", "BAD_PAGE_TOKEN")]
+)
 async def test_bad_pages(gateway: Gateway, size: int, token: str, reason: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         await gateway.list(size, token)
