@@ -150,20 +150,25 @@ def lora_arguments(config: TrainingConfig, layers: list[str]) -> dict[str, Any]:
 def _load_on_cpu(folder: Path, config: TrainingConfig, on: Accelerator) -> Trainee:
     # Imported here for the sake of a GPU, where unsloth must come first.
     from peft import LoraConfig, get_peft_model
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        base = AutoModelForCausalLM.from_pretrained(
+        base, loading = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=on.dtype,
             attn_implementation="sdpa",
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise _bad(f"transformers cannot load it: {error}") from error
+    if loading["missing_keys"]:
+        # transformers would put random numbers there.
+        raise _bad(f"its weights lack {', '.join(sorted(loading['missing_keys'])[:3])}")
     torch.manual_seed(config.seed)  # the adapters' start is drawn here
     model = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", **lora_arguments(config, linear_layers(base))))
     return Trainee(model, tokenizer, config.batch_size * config.context_length > _MEMORY_TOKENS)

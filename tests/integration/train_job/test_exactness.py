@@ -3,17 +3,14 @@
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 
-from bookmill.v1 import train_pb2
-from services.common.storage import Store
 from services.jobs.exits import Interrupted
-from tests.support.training import TrainingProgram, hyperparameters, put_dataset, put_model
+from tests.support.training import TrainingProgram
 
 STEPS = 10
 """Of the training: two epochs of five steps, the last one of an epoch with fewer sequences."""
@@ -21,25 +18,6 @@ STEPS = 10
 
 class Killed(BaseException):
     """Ends an attempt as abruptly as can be in one process."""
-
-
-@pytest.fixture
-def program(store: Store, store_environment: dict[str, str], tmp_path: Path) -> TrainingProgram:
-    spec = train_pb2.TrainingSpec(
-        dataset=put_dataset(store, tmp_path / "dataset").to_proto(),
-        base_model=put_model(store, tmp_path / "model").to_proto(),
-        hyperparameters=hyperparameters(),
-    )
-    return TrainingProgram(spec, tmp_path / "program", store, store_environment)
-
-
-@pytest.fixture
-def _arithmetic() -> Iterator[None]:
-    """Sets back what a training sets for its process."""
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
 
 
 def until_step(program: TrainingProgram, step: int, alive: Callable[[], bool]) -> None:
