@@ -13,7 +13,9 @@ _KEPT_TOKENS = 2048  # of a device's step; above, activations are computed twice
 # Bytes of a transformer layer's activations for each token and value of its width, without the attention's scores
 # (Korthikanti et al. 2022, "Reducing Activation Recomputation in Large Transformer Models").
 _ACTIVATION_BYTES = 34
-_LOGIT_BYTES = 12  # 32-bit logits, their gradient and the softmax between
+# Of a logit. On a CPU in 32 bits, with its gradient and the softmax between; on a GPU unsloth turns 16-bit logits into
+# their gradient in place.
+_LOGIT_BYTES = {"cpu": 12, "gpu": 4}
 # Operations a parameter and token: 2 forward, 2 backward to the activations, 2 forward again where they were not kept.
 _OPERATIONS = 6
 
@@ -113,5 +115,5 @@ def _memory(model: ModelFacts, options: Hyperparameters, trainable: int, gpu: bo
     kept = (
         layer * model.layers if not gpu and tokens <= _KEPT_TOKENS else layer + 2 * model.width * tokens * model.layers
     )
-    logits = _LOGIT_BYTES * model.vocabulary * tokens
+    logits = _LOGIT_BYTES["gpu" if gpu else "cpu"] * model.vocabulary * tokens
     return (_GPU_BASE if gpu else _CPU_BASE) + weights + adapters + kept + logits

@@ -45,7 +45,7 @@ def read_model(store: Store, reference: Reference) -> ModelFacts:
         raise _bad("base_model", "it holds no safetensors")
     shapes: dict[str, list[int]] = {}
     for file in weights:
-        shapes |= _shapes(store, f"{reference.key.removesuffix(MANIFEST)}{file.path}")
+        shapes |= _shapes(store, f"{reference.key.removesuffix(MANIFEST)}{file.path}", file.size)
     config = _json(store, reference, folder, "config.json")
     config = config.get("text_config", config)
     adapted = [shape for name, shape in shapes.items() if len(shape) == 2 and _ADAPTED.fullmatch(name)]
@@ -77,8 +77,8 @@ def read_data(store: Store, dataset: Reference, model: Reference) -> DataFacts:
     tokenizer = _tokenizer(store, model)
     try:
         with pq.ParquetFile(io.BufferedReader(StoredFile(store, split), _BUFFER)) as file:
-            text_bytes = _text_bytes(file.metadata)
             sample = _sample(file)
+            text_bytes = _text_bytes(file.metadata, sample)
     except (pa.ArrowInvalid, KeyError) as error:
         raise _bad("dataset", f"its {TRAINING_SPLIT} is no parquet file with a column 'text'") from error
     tokens = sum(len(encoding.ids) for encoding in tokenizer.encode_batch(sample, add_special_tokens=False))
@@ -119,10 +119,10 @@ class StoredFile(io.RawIOBase):
         return len(data)
 
 
-def _shapes(store: Store, key: str) -> dict[str, list[int]]:
+def _shapes(store: Store, key: str, size: int) -> dict[str, list[int]]:
     """Reads a safetensors header: its length in 8 bytes, then JSON (safetensors' format description)."""
-    length = int.from_bytes(b"".join(store.stream(key, 0, 8)), "little")
-    if not 2 <= length <= _HEADER_LIMIT:
+    length = int.from_bytes(b"".join(store.stream(key, 0, 8)), "little") if size > 8 else 0
+    if not 2 <= length <= min(_HEADER_LIMIT, size - 8):
         raise _bad("base_model", f"{key} has no safetensors header")
     try:
         header = json.loads(b"".join(store.stream(key, 8, length)))
@@ -156,15 +156,20 @@ def _tokenizer(store: Store, model: Reference) -> Tokenizer:
         raise _bad("base_model", "its tokenizer.json cannot be read") from error
 
 
-def _text_bytes(metadata: Any) -> int:
-    """Sums the sizes of the texts: plain values, each behind its length in 4 bytes."""
+def _text_bytes(metadata: Any, sample: list[str]) -> int:
+    """Sums the sizes of the texts: plain values, each behind its length in 4 bytes.
+
+    A column in a dictionary holds equal texts once, which tells nothing of the rows: those are as long as the sample's.
+    """
     column = next((i for i in range(metadata.num_columns) if metadata.schema.column(i).path == "text"), None)
     if column is None:
         raise KeyError("text")
     total = 0
-    for group in range(metadata.num_row_groups):
-        part = metadata.row_group(group)
-        total += part.column(column).total_uncompressed_size - 4 * part.num_rows
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        if group.column(column).has_dictionary_page:
+            return int(metadata.num_rows) * sum(len(text.encode()) for text in sample) // max(1, len(sample))
+        total += group.column(column).total_uncompressed_size - 4 * group.num_rows
     return max(0, total)
 
 
