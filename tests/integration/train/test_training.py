@@ -64,8 +64,13 @@ async def test_a_training_that_is_killed_half_way_ends_with_its_adapter(
     assert ended.result.steps == 30
     assert store.stat(ended.result.adapter.key) == ended.result.adapter.size_bytes
     assert any(job.progress.figures.get("loss", 0) > 0 for job in seen), "the loss was seen on the way"
-    messages = [line["message"] for line in store.get_record(f"logs/{hashed}/002.json")["lines"]]
-    assert "finished" in messages
+
+    async def log() -> list[str]:
+        record = store.get_record(f"logs/{hashed}/002.json") or {"lines": []}
+        return [line["message"] for line in record["lines"]]
+
+    # The result is there a moment before the log of the attempt that made it.
+    await eventually(log, lambda messages: "finished" in messages)
     again = await service.call(
         stub, "EstimateTraining", train_pb2.EstimateTrainingRequest(spec=spec), train_pb2.EstimateTrainingResponse
     )
