@@ -79,6 +79,7 @@ class Buckets:
         if not bucket or not key:
             raise InvalidInput("BAD_URI", f"'s3:{address}' is not of the form s3:BUCKET/KEY")
         if ".." in key.split("/"):
+            # A name like any other to S3, but a client on the way may fold it, after the prefix was checked.
             raise InvalidInput("BAD_URI", f"'s3:{address}' has '..' in it")
         if not any(_below(f"{bucket}/{key}", prefix) for prefix in self._prefixes):
             names = ", ".join(self._prefixes) or "none"

@@ -26,8 +26,8 @@ class Shelf(Protocol):
 
     def reference(self, folder: Folder) -> Reference: ...  # noqa: D102 (as the store's methods of like name)
 
-    def has(self, folder: Folder, name: str | None = None) -> bool:
-        """Says whether a file of a folder is there, or, with no name, the whole folder."""
+    def has(self, folder: Folder, name: str) -> bool:
+        """Says whether a file of a folder is there."""
         ...
 
     def put_file(self, folder: Folder, name: str, path: Path) -> None: ...  # noqa: D102
@@ -76,12 +76,15 @@ async def fetch_model(
         total = sum(file.size for file in files)
         tally = _Tally(total, report)
         folder = Folder(tuple([await _named(source, file, room, tally) for file in files]))
-        if not await asyncio.to_thread(shelf.has, folder):
-            rooms.check_space(max(file.size for file in files))
-            tally = _Tally(total, report)
-            for file, named in zip(files, folder, strict=True):
-                await _store(source, file, named, folder, shelf, room, tally)
-            await asyncio.to_thread(shelf.finish, folder)
+        missing = [file for file in files if not await asyncio.to_thread(shelf.has, folder, file.name)]
+        rooms.check_space(max((file.size for file in missing), default=0))
+        tally = _Tally(total, report)
+        for file, named in zip(files, folder, strict=True):
+            on_bytes = tally.begin(file)
+            if file in missing:
+                await _store(source, file, named, folder, shelf, room, on_bytes)
+            on_bytes(file.size)
+        await asyncio.to_thread(shelf.finish, folder)
         parameters = await asyncio.to_thread(_parameters, folder, shelf, source.resolved_uri)
         return Model(shelf.reference(folder), architecture, parameters)
 
@@ -133,19 +136,22 @@ async def _named(source: ModelFolder, file: ModelFile, room: Path, tally: _Tally
 
 
 async def _store(
-    source: ModelFolder, file: ModelFile, named: FolderFile, folder: Folder, shelf: Shelf, room: Path, tally: _Tally
+    source: ModelFolder,
+    file: ModelFile,
+    named: FolderFile,
+    folder: Folder,
+    shelf: Shelf,
+    room: Path,
+    on_bytes: OnBytes,
 ) -> None:
-    on_bytes = tally.begin(file)
-    if not await asyncio.to_thread(shelf.has, folder, file.name):
-        try:
-            path = await _checked(source, file, named, room, on_bytes)
-        except Corrupt:
-            # The part that an earlier attempt left may be to blame; it is gone now.
-            path = await _checked(source, file, named, room, on_bytes)
-        await asyncio.to_thread(shelf.put_file, folder, file.name, path)
-        if path.is_relative_to(room):
-            path.unlink()
-    on_bytes(file.size)
+    try:
+        path = await _checked(source, file, named, room, on_bytes)
+    except Corrupt:
+        # The part that an earlier attempt left may be to blame; it is gone now.
+        path = await _checked(source, file, named, room, on_bytes)
+    await asyncio.to_thread(shelf.put_file, folder, file.name, path)
+    if path.is_relative_to(room):
+        path.unlink()
 
 
 async def _checked(source: ModelFolder, file: ModelFile, named: FolderFile, room: Path, on_bytes: OnBytes) -> Path:

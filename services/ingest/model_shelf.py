@@ -18,10 +18,8 @@ class ModelShelf:
         """Returns the reference that the folder has, or will have."""
         return self.store.folder_reference(self.area, folder)
 
-    def has(self, folder: Folder, name: str | None = None) -> bool:
-        """Says whether a file of the folder is there, or, with no name, the whole folder."""
-        if name is None:
-            return self.store.stat(self.reference(folder).key) == self.reference(folder).size
+    def has(self, folder: Folder, name: str) -> bool:
+        """Says whether a file of the folder is there."""
         return self.store.stat(self._key(folder, name)) == folder.file(name).size
 
     def put_file(self, folder: Folder, name: str, path: Path) -> None:

@@ -95,18 +95,18 @@ class _Walk:
 
     def __init__(self) -> None:
         self._seen: set[int] = set()
-        self._counts: set[int] = set()
+        self._count = 0
         self._repeated = False
 
     def add(self, page: Page) -> None:
         numbers = {number for number, _ in page.records}
         self._repeated |= not self._seen.isdisjoint(numbers)
         self._seen |= numbers
-        self._counts.add(page.count)
+        self._count = max(self._count, page.count)
 
     def saw_all(self) -> bool:
         """Whether the list stood still. A catalogue that does not count is taken at its word."""
-        return not self._repeated and len(self._counts) == 1 and len(self._seen) >= max(self._counts)
+        return not self._repeated and len(self._seen) >= self._count
 
 
 _ORDERS: tuple[dict[str, str], ...] = ({}, {"sort": "ascending"}, {"sort": "ascending"})

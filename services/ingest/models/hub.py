@@ -53,8 +53,6 @@ class Hub:
         check_name(repository)
         token = self.token()
         info = await self._info(repository, revision, token)
-        if info.gated and not token:
-            raise _gated(self.endpoint, repository, "it is gated and the service has no token")
         if not info.sha or info.siblings is None:
             raise Unavailable(
                 "SOURCE_UNAVAILABLE", f"the Hub at {self.endpoint} tells neither commit nor files of {repository}"

@@ -248,6 +248,16 @@ async def test_what_is_no_book_is_refused_with_its_kind(serve, mirror: Mirror, b
             assert "/book.txt" in caught.value.message
 
 
+async def test_of_several_refusals_the_first_is_told(serve, mirror: Mirror) -> None:
+    mirror.put("/1/12/12-0.txt", HTML.body)
+    mirror.put("/1/12/12.txt", b"%PDF-1.4")
+    async with serve(mirrors=mirror.url) as client:
+        # The catalogue, which is away, does not hide what the mirror gave.
+        with pytest.raises(Refused) as caught:
+            await client.fetch("gutenberg:12")
+    assert caught.value.reason == "CAPTCHA"
+
+
 async def test_sixty_megabytes_in_one_line_are_taken(serve, mirror: Mirror, store: Store) -> None:
     body = b"word " * (12 << 20)
     mirror.put("/long.txt", body)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from bookmill.v1 import ingest_pb2
 from services.common.errors import (
     BookmillError,
     Corrupt,
@@ -21,6 +22,7 @@ from services.common.errors import (
     Unavailable,
 )
 from services.common.objects import Reference
+from services.common.server import RECORDED_KEY
 from services.common.storage import Store
 from tests.support.hub import READ_TOKEN, HubDouble
 from tests.support.model_files import CONFIG, MODEL, WEIGHTS
@@ -139,6 +141,25 @@ async def test_a_model_is_brought_once(serve, hub: HubDouble) -> None:
         twin, _ = await client.model("hf:twin/tiny")
         assert twin.folder == first.folder
         assert hub.asked("GET", r"resolve/.*/model\.safetensors") == 1
+
+
+async def test_an_answer_from_the_record_says_so(serve, hub: HubDouble) -> None:
+    hub.add_model("org/tiny", MODEL)
+    async with serve(hub_endpoint=hub.url) as client:
+        said = []
+        for _ in range(2):
+            call = client.stub.FetchModel(ingest_pb2.FetchModelRequest(uri="hf:org/tiny"), timeout=60)
+            assert [message async for message in call][-1].HasField("model")
+            said.append(dict(await call.trailing_metadata()).get(RECORDED_KEY))
+    assert said == [None, "1"]
+
+
+async def test_a_token_of_the_machine_is_not_used(serve, hub: HubDouble, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", READ_TOKEN)
+    hub.add_model("org/tiny", MODEL)
+    async with serve(hub_endpoint=hub.url) as client:
+        await client.model("hf:org/tiny")
+    assert hub.tokens_seen == set()
 
 
 async def test_a_download_that_breaks_goes_on_in_the_file(serve, hub: HubDouble, store: Store, tmp_path: Path) -> None:
@@ -394,14 +415,23 @@ async def test_a_model_comes_from_a_bucket(serve, store: Store, store_environmen
         assert (model.resolved_uri, model.licence) == (f"s3:{bucket}/mine/tiny", "apache-2.0")
         assert progress
         assert (again, silence) == (model, [])
-        with pytest.raises(NotFound):
-            await client.model(f"s3:{bucket}/mine/absent")
+        for absent in ("absent", "tin", "tiny/config.json"):
+            with pytest.raises(NotFound):
+                await client.model(f"s3:{bucket}/mine/{absent}")
         with pytest.raises(PermissionDenied):
             await client.model(f"s3:{bucket}/others/tiny")
         with pytest.raises(NotFound):
             await client.model(f"s3:{bucket}/mine/tiny/original/none")
-    # The digests that S3 does not know were written down, one a file.
-    assert len(list(store.list("results/fetch_model_file/"))) == len(MODEL)
+    # The digests that S3 does not know were written down, one a file, and are not read from the bucket again.
+    digests = list(store.list("results/fetch_model_file/"))
+    assert len(digests) == len(MODEL)
+    for key in store.list("results/fetch_model/"):
+        store.delete(key)
+    for key in digests:
+        store.put_record(key, {"sha256": hashlib.sha256(key.encode()).hexdigest()})
+    async with serve(s3_prefixes=f"{bucket}/mine") as client:
+        with pytest.raises(Corrupt):
+            await client.model(f"s3:{bucket}/mine/tiny")
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import asyncio
 import gzip
 import ipaddress
 import shutil
@@ -208,6 +209,28 @@ async def test_retry_after_is_obeyed(mirror: Mirror) -> None:
     clock = StillClock()
     await web(clock, interval=2.0).get(f"{mirror.url}/book", LIMIT)
     assert clock.waits[0] == 17.0
+
+
+async def test_retry_after_holds_for_every_caller(mirror: Mirror) -> None:
+    mirror.say("/book", 429, times=1, Retry_After="17")
+    mirror.put("/other", BOOK)
+    held = asyncio.Event()
+    other: list[float] = []
+
+    class Shared(StillClock):
+        """Whoever waits for the host lets the other caller ask in the meantime."""
+
+        async def sleep(self, seconds: float) -> None:
+            if not held.is_set():
+                held.set()
+                await client.get(f"{mirror.url}/other", LIMIT)
+                other.append(self.time)
+            await StillClock.sleep(self, seconds)
+
+    clock = Shared()
+    client = web(clock)
+    await client.get(f"{mirror.url}/book", LIMIT)
+    assert other == [1017.0]
 
 
 async def test_a_server_that_wants_long_peace_gets_it(mirror: Mirror) -> None:

@@ -1,7 +1,7 @@
 import itertools
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -84,6 +84,14 @@ class Shrinking(Shelf):
         return await Shelf.page(self, query)
 
 
+@dataclass
+class RisingUncounted(Rising):
+    """The same, of a catalogue that does not say how many books there are."""
+
+    async def page(self, query: Mapping[str, str]) -> Page:
+        return replace(await Rising.page(self, query), count=0)
+
+
 async def numbers(query: Query, shelf: Shelf) -> list[int]:
     return [found.book.ebook async for found in search(query, shelf)]
 
@@ -108,7 +116,7 @@ async def test_the_query_asks_for_what_is_free_to_use() -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", [Rising, Shuffling, Losing])
+@pytest.mark.parametrize("kind", [Rising, RisingUncounted, Shuffling, Losing])
 async def test_no_book_is_repeated_or_lost_when_the_order_changes(kind: type[Shelf]) -> None:
     shelf = kind(list(range(1, 15)))
     found = await numbers(HORROR, shelf)
