@@ -9,7 +9,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from libgguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
@@ -124,7 +124,7 @@ def read_frame(path: Path) -> Frame:
     return Frame(read, tuple(Tensor(t.name, t.shape, t.kind, begin + t.start) for t in found))
 
 
-def write_frame(file: BinaryIO, entries: Sequence[Entry], tensors: Sequence[Tensor], alignment: int) -> None:
+def write_frame(file: IO[bytes], entries: Sequence[Entry], tensors: Sequence[Tensor], alignment: int) -> None:
     """Writes the frame of a new file; the data of the tensors must follow, in order, each padded (`padding`)."""
     file.write(struct.pack("<4sIQQ", MAGIC, VERSION, len(tensors), len(entries)))
     for entry in entries:
@@ -158,7 +158,7 @@ def _text(text: str) -> bytes:
     return struct.pack("<Q", len(data)) + data
 
 
-def _entry(file: BinaryIO) -> Entry:
+def _entry(file: IO[bytes]) -> Entry:
     start = file.tell()
     key = _read_text(file)
     (kind,) = _read(file, "<I")
@@ -174,7 +174,7 @@ def _entry(file: BinaryIO) -> Entry:
     return Entry(key, file.read(length), value)
 
 
-def _skip_array(file: BinaryIO) -> None:
+def _skip_array(file: IO[bytes]) -> None:
     kind, count = _read(file, "<IQ")
     if kind in _FORMATS:
         file.seek(count * struct.calcsize(_FORMATS[kind]), 1)
@@ -186,7 +186,7 @@ def _skip_array(file: BinaryIO) -> None:
             file.seek(_read(file, "<Q")[0], 1)
 
 
-def _tensor(file: BinaryIO) -> Tensor:
+def _tensor(file: IO[bytes]) -> Tensor:
     name = _read_text(file)
     (dimensions,) = _read(file, "<I")
     shape = _read(file, f"<{dimensions}Q")
@@ -194,9 +194,9 @@ def _tensor(file: BinaryIO) -> Tensor:
     return Tensor(name, tuple(shape), GGMLQuantizationType(kind), start)
 
 
-def _read(file: BinaryIO, layout: str) -> tuple[int, ...]:
+def _read(file: IO[bytes], layout: str) -> tuple[int, ...]:
     return struct.unpack(layout, file.read(struct.calcsize(layout)))
 
 
-def _read_text(file: BinaryIO) -> str:
+def _read_text(file: IO[bytes]) -> str:
     return file.read(_read(file, "<Q")[0]).decode()

@@ -1,12 +1,13 @@
 """Makes a quantised GGUF of one in 16 bits, byte for byte as llama-quantize would, in bounded memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import libgguf
 import numpy as np
 from libgguf import GGMLQuantizationType as Kind
 
+from services.common.writing import replacing
 from services.export.job.layout import Entry, Tensor, padding, read_frame, write_frame
 from services.export.job.quantizations.rules import Quantization, types
 from services.jobs.exits import NotFinite
@@ -32,6 +33,7 @@ def quantize(
     Raises:
         NotFinite: a weight is infinite or no number: its block would be garbage.
         BadConfiguration: `BAD_MODEL`.
+        Exhausted: `DISK_FULL`.
     """
     frame = read_frame(source)
     plan = list(types(quantization, frame))
@@ -40,8 +42,7 @@ def quantize(
     entries += [Entry.of_int(key, value) for key, value in zip(_LAST, values, strict=True)]
     total = sum(tensor.size for tensor, _ in plan)
     done = 0
-    partial = target.with_name(f"{target.name}.part")
-    with partial.open("wb") as file:
+    with replacing(target) as file:
         made = [Tensor(tensor.name, tensor.shape, kind) for tensor, kind in plan]
         write_frame(file, entries, made, frame.alignment)
         for tensor, kind in plan:
@@ -50,10 +51,9 @@ def quantize(
                 done += chunk.nbytes
                 progress(done, total)
             file.write(bytes(padding(file.tell(), frame.alignment)))
-    partial.replace(target)
 
 
-def _chunks(source: Path, tensor: Tensor):  # type: ignore[no-untyped-def]
+def _chunks(source: Path, tensor: Tensor) -> Iterator[np.ndarray]:
     dtype = {Kind.F32: np.float32, Kind.F16: np.float16}.get(tensor.kind, np.uint8)
     width = tensor.size // tensor.rows // np.dtype(dtype).itemsize
     data = np.memmap(source, dtype=dtype, mode="r", offset=tensor.start, shape=(tensor.rows, width))
