@@ -17,7 +17,13 @@ _NEAR = 100
 """Lines from either end within which the beginning of a block is enough: "Prepared by" heads recipes too."""
 
 _LONGEST = 14
-"""Lines of the longest credit; a longer block that has such a word is a preface which speaks of it."""
+"""Lines of the longest credit; a longer block with such a name in it is a preface that speaks of it."""
+
+_LONGEST_NOTICE = 40
+"""Lines of the longest notice: a block that begins as a credit, or has several of the names."""
+
+_LONGEST_HINT = 6
+"""Lines of a block in which a word that books have too is enough, near an end."""
 
 _VERBS = (
     r"(?:produced|prepared|transcribed|scanned|digiti[sz]ed|proof-?read|proofed|typed|keyed|re-?formatted|e-?texted)"
@@ -43,16 +49,21 @@ _BEGINS = re.compile(
 )
 
 # Whom and what only a credit names: the proofreaders and their site, Project Gutenberg, "this e-text", "images
-# generously made available", the usual sources of page images, the director of the 1990s.
+# generously made available", the usual sources of page images, the director of the 1990s, a later edition's number.
 _NAMES = re.compile(
-    r"distributed\s+proof|\bpgdp\b|\bproje[ck]t\s+gutenberg|gutenberg\.(?:org|net)|\be-?texts?\b|\bebooks? (?:was|is"
-    r"|were)\b|html version"
-    r"|images?\s+(?:generously|of\s+the\s+original\s+pages|(?:were\s+)?(?:provided|obtained|scanned|made\s+available))"
-    r"|generously\s+made\s+available|internet\s+archive"
-    r"|archive\.org|hathitrust|google\s+(?:books|print)|gallica|bibliothèque nationale|michael\s+s\.\s+hart"
-    r"|^\W*scanned\b|\bproof-?read(?:ing|ers?)?\b|\btranscribers?\b|\btranscribed (?:by|from)\b|\bOCR\b"
+    r"distributed\s+proof|\bpgdp\b|\bproje[ck]t\s+gutenberg|gutenberg\.(?:org|net)|\be-?texts?\b|html version"
+    r"|\be-?books? (?:was|is|were|\W{0,2}#)|images?\s+(?:generously|of\s+the\s+original\s+pages)"
+    r"|generously\s+made\s+available|internet\s+archive|archive\.org|hathitrust|google\s+(?:books|print)"
+    r"|michael\s+s\.\s+hart|improved\s+edition\s+of\s+this\s+title",
+    re.I,
+)
+
+# Words of credits that prefaces and tales have too.
+_HINTS = re.compile(
+    r"images?\s+(?:were\s+)?(?:provided|obtained|scanned|made\s+available)|\bgallica\b|biblioth[èe]que\s+nationale"
+    r"|\bscanned\s+(?:and|by|from|with)\b|\bproof-?read(?:ing|ers?)?\b|\btranscribers?\b|\btranscribed\s+(?:by|from)\b|\bOCR\b"
     r"|free(?:ly)? literature",
-    re.I | re.M,
+    re.I,
 )
 
 # A block that has an address of mail or web, in a short block: who sent it in.
@@ -60,8 +71,8 @@ _ADDRESS = re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,64}\.[\w.]{2,40}|\bhttps?://|\bw
 
 # A line of the header's fields, which some bodies repeat.
 _FIELD = re.compile(
-    r"\W*(?:title|author|translator|encoding|character set encoding|language|release date|edition"
-    r"|posting date)\s*:\s\S",
+    r"\W*(?:title|author|translator|encoding|character set encoding|language|release date|edition|posting date"
+    r"|(?:most recently |date )?(?:last )?updated)\s*:\s\S",
     re.I,
 )
 
@@ -84,11 +95,16 @@ def remove(text: str) -> Outcome:
 
 
 def _is_credit(block: Block, near_end: bool) -> bool:
-    if len(block.lines) > _LONGEST:
-        return False
-    if _NAMES.search(block.text) or all(_FIELD.match(line) for line in block.lines):
+    length, text = len(block.lines), block.text
+    begins = near_end and _BEGINS.match(text) is not None
+    names = len(_NAMES.findall(text))
+    if length > _LONGEST:
+        return length <= _LONGEST_NOTICE and (names > 1 or begins)
+    if names or begins or all(_FIELD.match(line) for line in block.lines):
         return True
-    return near_end and bool(_BEGINS.match(block.text) or (len(block.lines) <= 3 and _ADDRESS.search(block.text)))
+    if not near_end or length > _LONGEST_HINT:
+        return False
+    return _HINTS.search(text) is not None or (length <= 3 and _ADDRESS.search(text) is not None)
 
 
 def _signed_preface(head: Sequence[Block]) -> list[tuple[int, int]]:

@@ -117,7 +117,7 @@ def _is_remark(block: Block) -> bool:
 
 def _note_end(blocks: Sequence[Block], index: int, line_count: int) -> int:
     block = blocks[index]
-    if block.first > _END_SHARE * line_count and _speaks_of_text(blocks[index:]):
+    if block.first > _END_SHARE * line_count and _speak_of_text(blocks[index + 1 :]):
         return line_count
     if block.first < _START_LINES:
         return _front_end(blocks, index)
@@ -131,11 +131,12 @@ def _front_end(blocks: Sequence[Block], index: int) -> int:
     for position in range(index + 1, min(index + _START_BLOCKS, len(blocks))):
         block = blocks[position]
         if block.first - end >= _GAP:
-            return end if _speaks_of_text(blocks[index : last + 1]) else about
+            return end if _speak_of_text(blocks[index + 1 : last + 1]) else about
         end, last = block.end, position
         about = end if _SUBJECT.search(block.text) else about
     return about
 
 
-def _speaks_of_text(blocks: Sequence[Block]) -> bool:
+def _speak_of_text(blocks: Sequence[Block]) -> bool:
+    """Whether the paragraphs below a heading belong to its note; none do no harm."""
     return sum(_SUBJECT.search(block.text) is not None for block in blocks) >= _ABOUT * len(blocks)

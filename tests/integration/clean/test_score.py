@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from services.cli.clean import clean_files
@@ -13,6 +14,7 @@ LEAST = 68
 """Of 74 books whose frame, credits and body must all come out right."""
 
 
+@pytest.mark.slow
 def test_real_books_come_out_right(shared: Path, tmp_path: Path) -> None:
     books = shared / "books"
     assert clean_files([books / "books.tar.xz"], tmp_path / "clean", console=Console(quiet=True)) == 0

@@ -36,6 +36,7 @@ def test_the_first_heading_of_the_text_is_not_taken_for_an_entry() -> None:
     [
         f"CONTENTS\n\n{BODY}",
         "Contents\n\nA lamp in the lane,\nA hand at the door,\nAnd nobody came\nAs they came before.",
+        f"Contents\n\nA lamp in the lane\n\nA hand at the door\n\nAnd nobody came\n\nMay, page 3\n\n{BODY}",
         f"The contents of the drawer were few.\n\nI\n\n{BODY}",
     ],
 )

@@ -23,6 +23,7 @@ from services.clean.rules.rule import Apply
         (footnotes.remove, "the lamp[1] and[12a] the lane.[A]", "the lamp and the lane."),
         (footnotes.remove, "the lamp [*] and [iv] so", "the lamp and so"),
         (footnotes.remove, "a\n\n[Footnote 1: See [Lane], p. 3.\n\nAnd so on.]\n\nb", "a\n\n\n\nb"),
+        (footnotes.remove, "a\n\n[Footnote 1: a stray [ bracket]\n\nb", "a\n\n\n\nb"),
         (footnotes.remove, "FOOTNOTES:\n\n[1] It was so.", "\n\n It was so."),
         (footnotes.remove, "Footnote 3: It was so.", "It was so."),
         (footnotes.remove, "in [1897] th[e] [t]he [sic] f[x](y)", "in [1897] th[e] [t]he [sic] f[x](y)"),
