@@ -22,7 +22,6 @@ from services.gateway.settings import GatewaySettings
 _log = logging.getLogger(__name__)
 
 _FINAL = {object_pb2.STATE_SUCCEEDED, object_pb2.STATE_FAILED, object_pb2.STATE_CANCELLED}
-_STORE_AWAY_SECONDS = 15.0  # between two attempts to go on with a run whose records cannot be written
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +74,23 @@ class ActiveRuns:
             while True:
                 try:
                     await self._one(begun, board, cancel)
-                except Exception:  # noqa: BLE001 (logged; it is tried again)
-                    # Nothing can be written down, not even that the run failed.
+                except Exception as error:  # noqa: BLE001 (logged; it is tried again)
+                    # Nothing can be written down, not even that the run failed: the store is full or away, and when it
+                    # is not, the run goes on from what it has.
                     _log.exception("cannot go on with the run now")
-                    await asyncio.sleep(_STORE_AWAY_SECONDS)
+                    self._show_wait(board, error)
+                    await asyncio.sleep(self._settings.store_retry_seconds)
                 else:
                     return
+
+    def _show_wait(self, board: Board, error: Exception) -> None:
+        told = error.message if isinstance(error, BookmillError) else type(error).__name__
+        for stage in board.run.stages:
+            if stage.state != object_pb2.STATE_SUCCEEDED:
+                stage.state = object_pb2.STATE_RUNNING
+                stage.progress.activity = f"waiting, since nothing can be recorded: {told}"[:200]
+                break
+        board.touch()
 
     async def _one(self, begun: Begun, board: Board, cancel: asyncio.Event) -> None:
         ended = await asyncio.to_thread(self._runs.ended, begun)
@@ -171,7 +181,7 @@ class ActiveRuns:
                 _log.warning("the job was not cancelled", extra={"job": pinned["job"], "reason": error.reason})
 
     def _is_shared(self, run: str, stage: str, job: str) -> bool:
-        others = (other for other in self._runs.ids() if other != run and not self._runs.has_ended(other))
+        others = (other for other in self._runs.unfinished() if other != run)
         pins = (self._runs.started(other, stage) for other in others if not self._runs.is_cancelled(other))
         return any(pinned is not None and pinned["job"] == job for pinned in pins)
 

@@ -38,9 +38,7 @@ class Gateway:
             How many there are.
         """
         followed = 0
-        for run in await asyncio.to_thread(self._runs.ids):
-            if await asyncio.to_thread(self._runs.has_ended, run):
-                continue
+        for run in await asyncio.to_thread(self._runs.unfinished):
             begun = await asyncio.to_thread(self._runs.begun, run)
             if begun is not None:
                 self._active.follow(begun)

@@ -68,7 +68,7 @@ def prune(
         dry_run: removes nothing.
         run_began: says whether a run began in this gateway meanwhile; then the rest is left for another time.
     """
-    at_work = _at_work(runs)
+    at_work = bool(runs.unfinished())
     areas = _WHILE_AT_WORK if at_work else AREAS
     before = datetime.now(UTC) - timedelta(seconds=minimum_age)
     entries = {entry.key: entry for area in AREAS for entry in store.entries(area)}
@@ -79,7 +79,7 @@ def prune(
     objects = size = 0
     for number, entry in enumerate(doomed):
         if not dry_run:
-            if not at_work and (run_began() or (number % _BATCH == 0 and _at_work(runs))):
+            if not at_work and (run_began() or (number % _BATCH == 0 and runs.unfinished())):
                 _log.warning("a run began; the rest is left for another time")
                 break
             store.delete(entry.key)
@@ -87,10 +87,6 @@ def prune(
         size += entry.size
     _log.info("pruned", extra={"objects": objects, "bytes": size, "dry_run": dry_run})
     return Pruned(objects, size)
-
-
-def _at_work(runs: Runs) -> bool:
-    return any(not runs.has_ended(run) for run in runs.ids())
 
 
 def _rank(key: str) -> int:

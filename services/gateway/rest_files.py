@@ -1,5 +1,6 @@
 """The parts of REST that stream: uploads, downloads, events."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +14,7 @@ from services.gateway import downloading, schemas
 from services.gateway.active import is_final
 from services.gateway.events import event_id, events
 from services.gateway.operating import Gateway
-from services.gateway.uploading import upload
+from services.gateway.uploading import is_there, upload
 
 _TYPES = {
     ".json": "application/json",
@@ -54,6 +55,16 @@ def files_router(gateway: Gateway) -> APIRouter:
         )
         body = {"uri": f"upload:{sha256}", "key": reference.key, "sha256": sha256, "size_bytes": str(reference.size)}
         return JSONResponse(body, 201 if new else 200)
+
+    @router.head(
+        "/uploads/{sha256}",
+        tags=["store"],
+        summary="Whether an upload is there, so that it need not be sent",
+        responses={404: {"description": "It is not"}},
+    )
+    async def there(sha256: str) -> Response:
+        known = await asyncio.to_thread(is_there, gateway.store, sha256)
+        return Response(status_code=200 if known else 404)
 
     @router.get(
         "/runs/{run}/events",

@@ -102,11 +102,12 @@ class Runner:
         """Does a stage's work and writes on its view how it ended; None when it failed."""
         view.state = object_pb2.STATE_RUNNING
         self.board.touch()
-        begun_at = time.time()
         _log.info("stage begun", extra={"stage": stage.name})
+        before = await _kept(context, self.runs.started, self.begun.run, stage.name)
+        begun_at = time.time() if before is None else float(before["begun_at"])
         try:
-            if not stage.is_job:
-                begun_at = await _kept(context, self.runs.start_stage, self.begun.run, stage.name, begun_at)
+            if before is None and not stage.is_job:
+                await _kept(context, self.runs.start_stage, self.begun.run, stage.name, begun_at)
             result = await self._until_store_is_back(stage, state, context)
         except BookmillError as error:
             reason = object_pb2.Refusal(reason=error.reason, message=error.message)

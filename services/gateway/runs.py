@@ -58,6 +58,12 @@ class Runs:
         keys = (key.split("/") for key in self._store.list("runs/"))
         return [parts[1] for parts in keys if len(parts) == 3 and parts[2] == "spec.json"]
 
+    def unfinished(self) -> list[str]:
+        """Gives the ids of the runs that have no final state."""
+        keys = set(self._store.list("runs/"))
+        runs = (parts[1] for key in sorted(keys) if len(parts := key.split("/")) == 3 and parts[2] == "spec.json")
+        return [run for run in runs if f"runs/{run}/finished.json" not in keys]
+
     def begin(self, begun: Begun) -> None:
         """Writes the spec down: from now on there is a run."""
         value: JSON = {"spec": to_json(begun.spec), "created_at": begun.created_at}
@@ -70,18 +76,13 @@ class Runs:
             return None
         return Begun(run, ParseDict(value["spec"], run_pb2.RunSpec()), float(value["created_at"]))
 
-    def start_stage(self, run: str, stage: str, begun_at: float, job: str = "") -> float:
-        """Writes down that a stage began. What is written stays, unless the job has another name now.
-
-        Returns:
-            When it began: the first time, where it was begun before.
-        """
+    def start_stage(self, run: str, stage: str, begun_at: float, job: str = "") -> None:
+        """Writes down that a stage began. What is written stays, unless the job has another name now."""
         before = self.started(run, stage)
         if before is not None:
             begun_at = float(before["begun_at"])
         if before is None or before["job"] != job:
             self._store.put_record(f"runs/{run}/stages/{stage}/started.json", {"begun_at": begun_at, "job": job})
-        return begun_at
 
     def started(self, run: str, stage: str) -> dict[str, Any] | None:
         """Gives what `start_stage` wrote."""

@@ -32,6 +32,8 @@ class GatewaySettings(BaseSettings):
     """Wait before the second try; it doubles, to 15 s at the most, and varies by a quarter."""
     patience_seconds: float = Field(300.0, ge=0, le=86_400)
     """How long a run waits for a service or the store that is down, before it fails."""
+    store_retry_seconds: float = Field(15.0, gt=0, le=600)
+    """Pause between two attempts to go on with a run when the store takes no records: it is full, for example."""
     queue_seconds: float = Field(86_400.0, ge=0)
     """How long a run waits for a place among the jobs when there are too many."""
     book_seconds: float = Field(600.0, gt=0, le=3600)

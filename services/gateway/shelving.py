@@ -18,6 +18,7 @@ _NOT_THE_BOOK = frozenset({"SERVICE_DOWN", "STORE_FULL", "DISK_FULL", "STORE_FOR
 
 async def each_book(
     context: Context,
+    activity: str,
     books: Sequence[BookOnItsWay],
     work: Callable[[BookOnItsWay], Awaitable[tuple[BookOnItsWay, bool]]],
 ) -> Books:
@@ -25,6 +26,7 @@ async def each_book(
 
     Args:
         context: the stage's; it is told of each book.
+        activity: what is done, for a person.
         books: in an order that the result keeps.
         work: gives the book with what was made of it, and whether that came from a record.
 
@@ -32,7 +34,7 @@ async def each_book(
         Refused: `NO_BOOKS_LEFT`: every book was set aside.
         BookmillError: what is wrong is none of the books' fault.
     """
-    context.meter.begin(context.stage, len(books), "books")
+    context.meter.begin(activity, len(books), "books")
     places = asyncio.Semaphore(context.settings.books_at_once)
 
     async def one(book: BookOnItsWay) -> BookOnItsWay | SetAside:

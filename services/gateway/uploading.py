@@ -19,6 +19,11 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BLOCK = 1 << 20
 
 
+def is_there(store: Store, sha256: str) -> bool:
+    """Says whether an upload is in the store."""
+    return _SHA256.fullmatch(sha256) is not None and store.stat(f"{AREA}/{sha256}") is not None
+
+
 async def upload(
     store: Store, sha256: str, body: AsyncIterator[bytes], announced: int | None, limit: int, scratch: Path | None
 ) -> tuple[Reference, bool]:

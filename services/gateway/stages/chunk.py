@@ -22,6 +22,6 @@ async def chunk(context: Context, state: State) -> Books:
         )
         return replace(book, chunked=chunked), recorded
 
-    shelf = await each_book(context, state.books(), one)
+    shelf = await each_book(context, "cutting into chunks", state.books(), one)
     chunks = sum(book.chunked.chunk_count for book in shelf.books if book.chunked is not None)
     return replace(shelf, counted={"chunks": chunks})

@@ -22,7 +22,7 @@ async def clean(context: Context, state: State) -> Books:
         )
         return replace(book, cleaned=cleaned), recorded
 
-    shelf = await each_book(context, state.books(), one)
+    shelf = await each_book(context, "cleaning", state.books(), one)
     cleaned = [book.cleaned for book in shelf.books if book.cleaned is not None]
     characters = {
         "characters_in": sum(c.characters_in for c in cleaned),

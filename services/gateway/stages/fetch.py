@@ -21,6 +21,6 @@ async def fetch(context: Context, state: State) -> Books:
         )
         return replace(book, fetched=fetched), recorded
 
-    shelf = await each_book(context, state.books(), one)
+    shelf = await each_book(context, "fetching", state.books(), one)
     size = sum(book.fetched.source_size_bytes for book in shelf.books if book.fetched is not None)
     return replace(shelf, counted={"bytes": size})

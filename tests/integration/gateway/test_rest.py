@@ -128,9 +128,11 @@ async def test_an_upload_is_streamed_verified_and_named_by_its_content(http: htt
         for start in range(0, len(BYTES), 70_000):
             yield BYTES[start : start + 70_000]
 
+    assert (await http.head(f"/v1/uploads/{SHA256}")).status_code == 404
     response = await http.put(f"/v1/uploads/{SHA256}", content=blocks())
     assert (response.status_code, response.json()["uri"]) == (201, f"upload:{SHA256}")
     assert b"".join(store.stream(f"uploads/{SHA256}")) == BYTES
+    assert (await http.head(f"/v1/uploads/{SHA256}")).status_code == 200
     again = await http.put(f"/v1/uploads/{SHA256}", content=BYTES)
     assert (again.status_code, again.json()) == (200, response.json())
 

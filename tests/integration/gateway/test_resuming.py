@@ -10,7 +10,10 @@ import pytest
 
 from bookmill.v1 import object_pb2, run_pb2, run_pb2_grpc
 from services.cli.ports import free_ports
+from services.common.canonical import JSON
+from services.common.errors import Exhausted
 from services.common.objects import Reference
+from services.common.settings import StoreSettings
 from services.common.storage import Store
 from services.gateway.runs import Begun, Runs
 from tests.support.gateways import TEXTS, GatewayProcess, ended, gateway_for, spec, state_of, until
@@ -21,6 +24,11 @@ from tests.support.services import Services
 async def services(store: Store) -> AsyncIterator[Services]:
     async with Services(store, dict(TEXTS)) as running:
         yield running
+
+
+def settings_of(environment: dict[str, str]) -> StoreSettings:
+    prefix = "BOOKMILL_STORE_"
+    return StoreSettings(**{k.removeprefix(prefix).lower(): v for k, v in environment.items() if k.startswith(prefix)})
 
 
 def digests(run: run_pb2.Run) -> list[dict[str, str]]:
@@ -196,9 +204,48 @@ async def test_a_run_cancelled_while_no_gateway_was_up_is_ended_by_the_next(stor
     assert run.state == object_pb2.STATE_CANCELLED
 
 
-async def test_a_full_queue_is_waited_for(store: Store, services: Services) -> None:
-    from services.common.errors import Exhausted
+class FullDisk(Store):
+    """The store, whose disk is full while a test says so."""
 
+    full = False
+
+    def put_record(self, key: str, value: JSON) -> None:
+        self._room(key)
+        super().put_record(key, value)
+
+    def put_bytes(self, area: str, data: bytes, suffix: str = "") -> Reference:
+        self._room(area)
+        return super().put_bytes(area, data, suffix)
+
+    def _room(self, what: str) -> None:
+        if self.full:
+            raise Exhausted("STORE_FULL", f"the store is full: {what} was not written")
+
+
+async def test_a_full_store_is_waited_for_and_shown(store_environment: dict[str, str]) -> None:
+    store = FullDisk(settings_of(store_environment))
+    async with (
+        Services(store, dict(TEXTS)) as services,
+        gateway_for(store, services, store_retry_seconds=0.1) as gateway,
+    ):
+        gate = services.faults.gates["BuildDataset"] = asyncio.Event()
+        begun = await gateway.create(spec())
+        await until(lambda: services.faults.calls["BuildDataset"])
+        store.full = True
+        gate.set()
+
+        async def told() -> bool:
+            run = await gateway.get(begun.name)
+            return any("the store is full" in stage.progress.activity for stage in run.stages)
+
+        await until(told)
+        store.full = False
+        run = await ended(gateway, begun.name)
+    assert run.state == object_pb2.STATE_SUCCEEDED
+    assert services.faults.work["FetchBook"] == len(TEXTS)
+
+
+async def test_a_full_queue_is_waited_for(store: Store, services: Services) -> None:
     services.faults.raises["CreateTrainingJob"] = [Exhausted("TOO_MANY_JOBS", "eight are waiting")] * 2
     async with gateway_for(store, services) as gateway:
         run = await ended(gateway, (await gateway.create(spec())).name)

@@ -99,14 +99,11 @@ def test_runs_of_one_moment_have_one_order() -> None:
     assert (first.ids, page_of(created, 2, first.next_token).ids) == (("a", "b"), ("c",))
 
 
-@pytest.mark.parametrize("token", ["x", "W10", "WzEsMl0", "bm90IGpzb24"])
+@pytest.mark.parametrize("token", ["x", "W10", "eyJhIjoxfQ", "bm90IGpzb24"])
 def test_a_token_that_no_list_gave_is_refused(token: str) -> None:
-    try:
-        page = page_of({"a": 1.0}, 5, token)
-    except InvalidInput as error:
-        assert error.reason == "BAD_PAGE_TOKEN"
-    else:
-        assert token == "WzEsMl0", page  # [1,2] has the form of one
+    with pytest.raises(InvalidInput) as caught:
+        page_of({"a": 1.0}, 5, token)
+    assert caught.value.reason == "BAD_PAGE_TOKEN"
 
 
 async def test_a_board_wakes_those_who_wait() -> None:
