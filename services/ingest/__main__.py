@@ -80,6 +80,7 @@ def build_servicer(
         settings.mirrors,
         settings.roots,
         settings.book_limit,
+        clock,
     )
     model_means = ModelMeans(
         hub_web,

@@ -8,6 +8,7 @@ from services.common.storage import Store
 from services.ingest.buckets import Buckets
 from services.ingest.fetching import Source
 from services.ingest.gutendex import Catalogue
+from services.ingest.politeness import Clock
 from services.ingest.sources.files import Files
 from services.ingest.sources.gutenberg import Gutenberg
 from services.ingest.sources.https import Https
@@ -29,10 +30,11 @@ class Means:
     roots: tuple[Path, ...]
     limit: int
     """Bytes of a book."""
+    clock: Clock
 
 
 SOURCES: dict[str, Callable[[Means], Source]] = {
-    "gutenberg": lambda m: Gutenberg(m.web, m.catalogue, m.catalogue_name, m.mirrors, m.limit),
+    "gutenberg": lambda m: Gutenberg(m.web, m.catalogue, m.catalogue_name, m.mirrors, m.limit, m.clock),
     "upload": lambda m: Upload(m.store, m.limit),
     "s3": lambda m: S3(m.buckets, m.limit),
     "file": lambda m: Files(m.roots, m.limit),

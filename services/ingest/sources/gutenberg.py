@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.common.errors import BookmillError, InvalidInput, NotFound, PermissionDenied, Unavailable
 from services.ingest.fetching import Body
 from services.ingest.gutendex import Catalogue
+from services.ingest.politeness import Clock
 from services.ingest.web import Answered, Web
 
 
@@ -22,6 +23,9 @@ class Gutenberg:
     """Base URLs of copies of the collection, without a slash at the end."""
     limit: int
     """Bytes of a body."""
+    clock: Clock
+    _away: dict[str, float] = field(default_factory=dict)
+    """Until when a mirror that did not answer is left alone."""
 
     async def identity(self, address: str) -> str:
         """Returns the number and the numbering's name: which mirror answers does not matter."""
@@ -36,12 +40,16 @@ class Gutenberg:
         number = _number(address)
         troubles: list[BookmillError] = []
         for mirror in self.mirrors:
+            if self._away.get(mirror, 0.0) > self.clock.now():
+                troubles.append(Unavailable("SOURCE_UNAVAILABLE", f"{mirror} did not answer a moment ago"))
+                continue
             for name in _files(number):
                 answer = await self._get(f"{mirror}/{name}")
                 if isinstance(answer, Body):
                     yield answer
                 elif answer is not None:
                     troubles.append(answer)
+                    self._away[mirror] = self.clock.now() + _AWAY
                     break
         for url in hints[:_HINTS] or await self._catalogued(number, troubles):
             answer = await self._get(url)
@@ -77,6 +85,9 @@ class Gutenberg:
             return ()
         return book.text_urls if book else ()
 
+
+_AWAY = 60.0
+"""Seconds. Without it each book of a run would wait anew for a mirror that is down, about a minute."""
 
 _HINTS = 16
 """Addresses that are tried at most; a record has one a charset."""

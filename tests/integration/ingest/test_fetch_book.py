@@ -98,6 +98,21 @@ async def test_mirrors_are_asked_in_order_and_one_that_fails_is_left(serve, mirr
     assert book.source_url == f"{mirror.url}/1/12/12-0.txt"
 
 
+async def test_a_mirror_that_is_away_is_left_alone_for_a_minute(serve, mirror: Mirror) -> None:
+    for number in (12, 13, 14):
+        mirror.put(f"/1/{number}/{number}-0.txt", PLAIN)
+    with Mirror() as broken:
+        for number in (12, 13, 14):
+            broken.say(f"/1/{number}/{number}-0.txt", 500)
+        async with serve(mirrors=f"{broken.url},{mirror.url}") as client:
+            await client.fetch("gutenberg:12")
+            await client.fetch("gutenberg:13")
+            assert len(broken.asked) == 4
+            client.clock.time += 61
+            await client.fetch("gutenberg:14")
+            assert len(broken.asked) == 8
+
+
 async def test_the_catalogues_addresses_come_last(serve, mirror: Mirror) -> None:
     mirror.redirect("/ebooks/12.txt.utf-8", f"http://localhost:{mirror.port}/cache/12.txt")
     mirror.put("/cache/12.txt", PLAIN)
@@ -197,6 +212,7 @@ async def test_a_book_whose_places_do_not_answer(serve, mirror: Mirror) -> None:
         with pytest.raises(Unavailable, match="403") as caught:
             await client.fetch("gutenberg:12", (f"{mirror.url}/x",))
         assert caught.value.reason == "SOURCE_UNAVAILABLE"
+        client.clock.time += 61
         with pytest.raises(Unavailable):
             await client.fetch("gutenberg:13")  # the catalogue is away
         # Nothing was written down: later it is tried again.
