@@ -205,8 +205,12 @@ class _Interceptor(grpc.aio.ServerInterceptor):
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: BookmillError) -> None:
     status = to_status(error)
-    trailing = (("grpc-status-details-bin", status.SerializeToString()),)
-    await context.abort(error.code, status.message, trailing)
+    trailing: list[tuple[str, str | bytes]] = [("grpc-status-details-bin", status.SerializeToString())]
+    if error.code is grpc.StatusCode.UNAVAILABLE:
+        # This service answered, and has tried as often as makes sense: the channel's own retries are for servers
+        # that cannot be reached, and would multiply with those of the caller (gRFC A6, server pushback).
+        trailing.append(("grpc-retry-pushback-ms", "-1"))
+    await context.abort(error.code, status.message, tuple(trailing))
 
 
 def _short(text: str) -> str:

@@ -53,7 +53,8 @@ class CleanServiceServicer:
         * `INVALID_ARGUMENT` `BAD_REFERENCE`.
         * `NOT_FOUND` `NO_SUCH_OBJECT`.
         * `DATA_LOSS` `CORRUPT_OBJECT`: the text in the store is not what its name says.
-        * `FAILED_PRECONDITION` `EMPTY`, `BINARY`, `ONLY_LICENCE`, `TOO_LONG`, `TOO_SHORT`: the book is refused.
+        * `FAILED_PRECONDITION` `EMPTY`, `BINARY`, `ONLY_LICENCE`, `TOO_LONG`, `TOO_SHORT`, `HTML`,
+        `CAPTCHA`, `PDF`, `ZIP`: the book is refused.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

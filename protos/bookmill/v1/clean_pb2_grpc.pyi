@@ -40,7 +40,8 @@ class CleanServiceStub:
     * `INVALID_ARGUMENT` `BAD_REFERENCE`.
     * `NOT_FOUND` `NO_SUCH_OBJECT`.
     * `DATA_LOSS` `CORRUPT_OBJECT`: the text in the store is not what its name says.
-    * `FAILED_PRECONDITION` `EMPTY`, `BINARY`, `ONLY_LICENCE`, `TOO_LONG`, `TOO_SHORT`: the book is refused.
+    * `FAILED_PRECONDITION` `EMPTY`, `BINARY`, `ONLY_LICENCE`, `TOO_LONG`, `TOO_SHORT`, `HTML`,
+      `CAPTCHA`, `PDF`, `ZIP`: the book is refused.
     """
 
 @_typing.type_check_only
@@ -55,7 +56,8 @@ class CleanServiceAsyncStub(CleanServiceStub):
     * `INVALID_ARGUMENT` `BAD_REFERENCE`.
     * `NOT_FOUND` `NO_SUCH_OBJECT`.
     * `DATA_LOSS` `CORRUPT_OBJECT`: the text in the store is not what its name says.
-    * `FAILED_PRECONDITION` `EMPTY`, `BINARY`, `ONLY_LICENCE`, `TOO_LONG`, `TOO_SHORT`: the book is refused.
+    * `FAILED_PRECONDITION` `EMPTY`, `BINARY`, `ONLY_LICENCE`, `TOO_LONG`, `TOO_SHORT`, `HTML`,
+      `CAPTCHA`, `PDF`, `ZIP`: the book is refused.
     """
 
 class CleanServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -73,7 +75,8 @@ class CleanServiceServicer(metaclass=_abc_1.ABCMeta):
         * `INVALID_ARGUMENT` `BAD_REFERENCE`.
         * `NOT_FOUND` `NO_SUCH_OBJECT`.
         * `DATA_LOSS` `CORRUPT_OBJECT`: the text in the store is not what its name says.
-        * `FAILED_PRECONDITION` `EMPTY`, `BINARY`, `ONLY_LICENCE`, `TOO_LONG`, `TOO_SHORT`: the book is refused.
+        * `FAILED_PRECONDITION` `EMPTY`, `BINARY`, `ONLY_LICENCE`, `TOO_LONG`, `TOO_SHORT`, `HTML`,
+          `CAPTCHA`, `PDF`, `ZIP`: the book is refused.
         """
 
 def add_CleanServiceServicer_to_server(servicer: CleanServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

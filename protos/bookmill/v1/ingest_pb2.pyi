@@ -179,7 +179,7 @@ class FetchBookResponse(_message.Message):
     source_url: _builtins.str
     """The address that gave them, without credentials or query."""
     encoding: _builtins.str
-    """What the bytes were: `utf-8`, `utf-8-sig`, `cp1252`, `iso-8859-1`."""
+    """What the bytes were: `utf-8`, `windows-1252`, `iso-8859-1`."""
     source_size_bytes: _builtins.int
     """How many bytes came."""
     @_builtins.property

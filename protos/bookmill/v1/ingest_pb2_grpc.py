@@ -61,6 +61,7 @@ class IngestServiceServicer:
 
         Errors:
         * `INVALID_ARGUMENT` `NO_TOPIC`, `BAD_LANGUAGE`, `BAD_COUNT`: the request is malformed.
+        * `PERMISSION_DENIED` `HOST_NOT_ALLOWED`, `ADDRESS_NOT_ALLOWED`: the catalogue's host is not one that may be asked.
         * `NOT_FOUND` `NO_BOOKS`: no book matches.
         * `UNAVAILABLE` `CATALOGUE_UNAVAILABLE`: it does not answer, or not as a catalogue does, after bounded retries.
         """
@@ -88,9 +89,12 @@ class IngestServiceServicer:
 
         Errors:
         * `INVALID_ARGUMENT` `UNKNOWN_SCHEME`, `BAD_URI`.
-        * `PERMISSION_DENIED` `OUTSIDE_ROOTS`.
+        * `PERMISSION_DENIED` `OUTSIDE_ROOTS`, `HOST_NOT_ALLOWED`, `ADDRESS_NOT_ALLOWED`, `TOKEN_REFUSED`.
         * `NOT_FOUND` `NO_SUCH_MODEL`, `NO_SUCH_REVISION`.
-        * `FAILED_PRECONDITION` `ONLY_PICKLES`, `GATED`, `ALREADY_QUANTISED`, `INCOMPLETE_MODEL`: the message says what to do.
+        * `FAILED_PRECONDITION` `ONLY_PICKLES`, `GATED`, `ALREADY_QUANTISED`, `INCOMPLETE_MODEL`, `TOO_LARGE`, `BAD_ARCHIVE`:
+        the message says what to do.
+        * `DATA_LOSS` `CORRUPT_SOURCE`: a file is not what its source says it is.
+        * `RESOURCE_EXHAUSTED` `DISK_FULL`, `STORE_FULL`.
         * `UNAVAILABLE` `SOURCE_UNAVAILABLE`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
