@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 settings |= {"BOOKMILL_INGEST_CATALOGUE_URL": shop.url, "BOOKMILL_INGEST_MIRRORS": shop.url}
                 books = ["--topic=ghost stories", "--books=20"]
             else:
-                books = [f"--from={path}" for path in _texts(given.books)]
+                books = [f"--from={given.books}"]
             steps = given.max_steps if given.max_steps is not None else 0 if given.books is None else 24
             print("starting the store and the services", file=sys.stderr)
             stack = running.enter_context(Stack(output / "data", settings=settings))
@@ -71,14 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     print(f"{time.monotonic() - begun:.0f} s in all; results in {output}", file=sys.stderr)
     return code
-
-
-def _texts(books: Path) -> list[Path]:
-    """The books themselves where they lie in an archive in a folder of other things."""
-    archives = (
-        sorted(p for p in books.glob("*") if p.name.endswith((".tar.xz", ".tar.gz", ".zip"))) if books.is_dir() else []
-    )
-    return archives or [books]
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from urllib.parse import quote
 import httpx
 
 from services.common.errors import ERRORS, BookmillError, Corrupt, Internal, Unavailable
-from services.common.storage import hash_file
 from services.common.writing import replacing
 
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
@@ -91,25 +90,12 @@ class Client:
             # A gateway that restarts is back within seconds; the first look after it tells the state.
             time.sleep(min(2.0, 0.2 * (breaks + 1)))
 
-    def upload(self, path: Path) -> str:
-        """Puts a file into the store, streamed; one that is there is not sent.
+    def upload_bytes(self, data: bytes) -> str:
+        """Puts bytes into the store.
 
         Returns:
-            Its SHA-256.
+            Their SHA-256.
         """
-        sha256, size = hash_file(path)
-
-        def blocks() -> Iterator[bytes]:
-            with path.open("rb") as file:
-                while block := file.read(_BLOCK):
-                    yield block
-
-        headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
-        self._json("PUT", f"/v1/uploads/{sha256}", content=blocks(), headers=headers, timeout=_UPLOAD_TIMEOUT)
-        return sha256
-
-    def upload_bytes(self, data: bytes) -> str:
-        """As `upload`, of bytes in memory."""
         sha256 = hashlib.sha256(data).hexdigest()
         self._json("PUT", f"/v1/uploads/{sha256}", content=data, timeout=_UPLOAD_TIMEOUT)
         return sha256
