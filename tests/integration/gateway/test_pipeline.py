@@ -166,6 +166,14 @@ async def test_named_books_come_first_and_each_once(store: Store, services: Serv
     ]  # fmt: skip
 
 
+async def test_the_order_of_the_books_changes_no_dataset(store: Store, services: Services) -> None:
+    async with gateway_for(store, services) as gateway:
+        one = await ended(gateway, (await gateway.create(spec(*list(TEXTS)[:3]))).name)
+        other = await ended(gateway, (await gateway.create(spec(*reversed(list(TEXTS)[:3])))).name)
+    assert one.stages[0].digests != other.stages[0].digests
+    assert one.stages[4].digests == other.stages[4].digests
+
+
 async def test_a_book_list_is_read_as_books(store: Store, services: Services) -> None:
     listed = {"books": [{"uri": uri, "title": f"My {uri}"} for uri in list(TEXTS)[:3]]}
     reference = store.put_bytes("uploads", json.dumps(listed).encode())

@@ -55,7 +55,7 @@ async def test_a_service_that_dies_in_a_stage_and_returns_fails_no_run(
     store: Store, services: Services, service: str, gate: str
 ) -> None:
     opened = services.faults.gates[gate] = asyncio.Event()
-    async with gateway_for(store, services) as gateway:
+    async with gateway_for(store, services, tries=1) as gateway:
         begun = await gateway.create(spec())
         await until(lambda: services.faults.calls[gate])
         await services.stop(service)

@@ -206,3 +206,15 @@ async def _pruned(gateway: Gateway, dry_run: bool):
 def _keys(value: object) -> list[str]:
     text = json.dumps(value)
     return [part.split('"')[0] for part in text.split('"key": "')[1:]]
+
+
+async def test_the_first_word_on_a_stage_stands(store: Store) -> None:
+    """Two gateways that searched at different moments go on from one list."""
+    runs = Runs(store)
+    first = runs.finish_stage("r", run_pb2.Stage(name="search", state=object_pb2.STATE_SUCCEEDED, seconds=1), {"n": 1})
+    second = runs.finish_stage("r", run_pb2.Stage(name="search", state=object_pb2.STATE_SUCCEEDED, seconds=2), {"n": 2})
+    assert second == first == runs.finished("r", "search")
+    assert runs.result(first.result) == {"n": 1}
+    runs.start_stage("r", "train", 5.0, "trainingJobs/a")
+    runs.start_stage("r", "train", 9.0, "trainingJobs/a")
+    assert runs.started("r", "train") == {"begun_at": 5.0, "job": "trainingJobs/a"}
