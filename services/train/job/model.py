@@ -155,7 +155,8 @@ def _load_on_cpu(folder: Path, config: TrainingConfig, on: Accelerator) -> Train
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        base, loading = AutoModelForCausalLM.from_pretrained(
+        loader: Any = AutoModelForCausalLM  # its types do not know of the second value
+        base, loading = loader.from_pretrained(
             folder,
             dtype=on.dtype,
             attn_implementation="sdpa",

@@ -24,7 +24,7 @@ def train_model(spec: train_pb2.TrainingSpec, context: JobContext) -> train_pb2.
     dataset = Reference.from_proto(spec.dataset, "dataset")
     base = Reference.from_proto(spec.base_model, "base_model")
     _check_files(context.store, dataset, base)
-    _stay_offline(context.scratch)
+    _prepare_environment(context.scratch)
     # Imported only now: torch takes seconds, which a wrong value need not wait for, and the settings above are read
     # while its libraries are imported.
     from services.train.job.running import run
@@ -51,8 +51,8 @@ def _check_files(store: Store, dataset: Reference, base: Reference) -> None:
         )
 
 
-def _stay_offline(scratch: Path) -> None:
-    """Keeps Hugging Face's and unsloth's libraries off the network and inside the scratch folder."""
+def _prepare_environment(scratch: Path) -> None:
+    """Keeps Hugging Face's and unsloth's libraries off the network and inside the scratch folder, and threads polite."""
     os.environ.update(
         HF_HUB_OFFLINE="1",
         HF_HUB_DISABLE_PROGRESS_BARS="1",
@@ -62,6 +62,10 @@ def _stay_offline(scratch: Path) -> None:
         TRITON_CACHE_DIR=str(scratch / "triton"),
         # cuBLAS is only then the same twice; it must stand before CUDA starts.
         CUBLAS_WORKSPACE_CONFIG=":4096:8",
+        # A thread that waits for the others sleeps instead of spinning. Where other processes want the same cores,
+        # steps take a fifth of the time (SmolLM2-135M, 2 threads on 2 busy cores).
+        OMP_WAIT_POLICY="passive",
+        GOMP_SPINCOUNT="0",
     )
 
 
