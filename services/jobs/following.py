@@ -5,14 +5,26 @@ Any replica may be asked about any job.
 """
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Generic
 
+from google.protobuf.json_format import ParseDict, ParseError
+
 from bookmill.v1 import object_pb2
-from services.common.errors import BookmillError, Exhausted, InvalidInput, NotFound, Unavailable
+from services.common.errors import (
+    BookmillError,
+    Exhausted,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    Refused,
+    Unavailable,
+)
 from services.common.steps import answered, recorded
 from services.common.storage import Store
 from services.jobs.kinds import JobKind, JobView, Result, Spec
@@ -21,6 +33,8 @@ from services.jobs.records import CANCELLED, FAILED, JobRecords, Outcome
 
 WATCH_SECONDS = 0.5
 """How often a watched job is looked at."""
+KEEP_UP_SECONDS = 60.0
+"""How often unfinished jobs are seen to, whoever looks."""
 PATIENCE_SECONDS = 60.0
 """How long a watch bears with a store that does not answer."""
 PAGE_SIZE = 20
@@ -48,6 +62,7 @@ class Jobs(Generic[Spec, Result]):
         self._store = store
         self._records = JobRecords(store)
         self._launcher = launcher
+        self._adopted: set[str] = set()
 
     async def recorded(self, spec: Spec) -> bool:
         """Says whether the result of a complete specification is recorded."""
@@ -56,7 +71,7 @@ class Jobs(Generic[Spec, Result]):
     async def validated(self, spec: Spec) -> JobView[Spec, Result]:
         """Gives the job that `create` would make, with its manifest."""
         job = self._kind.step.key(spec)
-        manifest = self._launcher.manifest(self._kind.order(job, spec))
+        manifest = await asyncio.to_thread(self._launcher.manifest, self._kind.order(job, spec))
         return JobView(self._kind.name(job), spec, object_pb2.STATE_UNSPECIFIED, manifest=manifest)
 
     async def create(self, spec: Spec, retry: bool) -> JobView[Spec, Result]:
@@ -78,6 +93,8 @@ class Jobs(Generic[Spec, Result]):
             answered.set(True)
         cancelled = view.state in {object_pb2.STATE_CANCELLED, object_pb2.STATE_CANCELLING}
         if cancelled or (retry and view.state == object_pb2.STATE_FAILED):
+            # First what is left of it: who looks at a launcher's old failure just now would write it down once more.
+            await self._launcher.stop(job)
             await asyncio.to_thread(self._records.reopen, job)
             await self._launcher.start(self._kind.order(job, spec))
         elif status is None and not view.final:
@@ -112,6 +129,7 @@ class Jobs(Generic[Spec, Result]):
         if token and not (len(token) == 64 and set(token) <= set("0123456789abcdef")):
             raise InvalidInput("BAD_PAGE_TOKEN", f"page_token {token!r} is none that a page gave", field="page_token")
         size = size or PAGE_SIZE
+        await self._adopt()
         # One more tells whether there is a next page.
         found = await asyncio.to_thread(self._after, token, size + 1)
         views: list[JobView[Spec, Result]] = []
@@ -168,18 +186,43 @@ class Jobs(Generic[Spec, Result]):
         return await self._view(job, spec)
 
     async def resume(self) -> None:
-        """Sees to all jobs that are unfinished, such as those that a service left when it stopped.
+        """Sees to all jobs that are unfinished, such as those that a service left when it stopped, and writes down how
+        others failed.
 
         Those that are at work come first, so that nothing else takes their turn. To be called at start; a job that is
         missed here is resumed when someone looks at it.
         """
         try:
+            await self._adopt()
             unfinished = await asyncio.to_thread(self._unfinished)
             at_work = [job for job in unfinished if await self._launcher.status(job) is not None]
             for job in sorted(unfinished, key=lambda job: job not in at_work):
-                await self._resumed(job, unfinished[job])
+                # Looking at it writes down how it failed; also one that is at work may need someone to look after it.
+                if not (await self._view(job, unfinished[job])).final:
+                    await self._launcher.start(self._kind.order(job, unfinished[job]))
         except BookmillError as error:
             _log.warning("unfinished jobs were not resumed", extra={"reason": error.reason})
+
+    @asynccontextmanager
+    async def kept_up(self) -> AsyncIterator[None]:
+        """Sees to unfinished jobs once before what is inside, and every minute during it.
+
+        A failure that nobody looks at is written down before its launcher forgets it, and a job whose service died is
+        taken over by the next.
+        """
+        await self.resume()
+        task = asyncio.create_task(self._keep_up())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def _keep_up(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_UP_SECONDS)
+            await self.resume()
 
     async def close(self) -> None:
         """Stops what is at work here; it is resumed by whoever serves next."""
@@ -188,11 +231,14 @@ class Jobs(Generic[Spec, Result]):
     async def _resumed(self, job: str, spec: Spec) -> JobView[Spec, Result]:
         """Looks at a job; one that nobody runs is started, or says why it cannot be."""
         view, status = await self._look(job, spec)
+        if view.state == object_pb2.STATE_CANCELLING and status is not None and status.phase is Phase.RUNNING:
+            # Whoever cancelled it died before it had said so to the program.
+            await self._launcher.stop(job)
         if view.final or status is not None:
             return view
         try:
             await self._launcher.start(self._kind.order(job, spec))
-        except Exhausted as error:
+        except (Exhausted, Refused, PermissionDenied) as error:
             return replace(view, reason=_refusal(error.reason, error.message))
         return await self._view(job, spec)
 
@@ -215,7 +261,9 @@ class Jobs(Generic[Spec, Result]):
         outcome = self._records.outcome(job)
         if outcome is None and status is not None and status.phase is Phase.FAILED:
             outcome = Outcome(FAILED, status.reason, status.message)
-            self._records.put_outcome(job, outcome)
+            # Told all the same where the store is full; whoever reads next tries to write it again.
+            with suppress(Exhausted):
+                self._records.put_outcome(job, outcome)
         if outcome is None and self._kind.step.key(spec) != job:
             outcome = Outcome(FAILED, "OUTDATED", "an earlier version of this step left it unfinished; create it anew")
         if outcome is not None:
@@ -231,10 +279,34 @@ class Jobs(Generic[Spec, Result]):
 
     async def _find(self, name: str) -> tuple[str, Spec]:
         digits = self._kind.digits(name)
-        found = await asyncio.to_thread(lambda: self._of_kind(next(self._records.jobs(digits), None)))
+        found = await asyncio.to_thread(self._known, digits)
+        if found is None:
+            await self._adopt()
+            found = await asyncio.to_thread(self._known, digits)
         if found is None:
             raise NotFound("NO_SUCH_JOB", f"there is no job {name!r}; List tells which there are")
         return found
+
+    async def _adopt(self) -> None:
+        """Writes down the jobs that someone made without a service, so that they are found like any other.
+
+        One whose name is not that of its request, or whose request cannot be read, is left to its program, which
+        refuses it.
+        """
+        requests = await self._launcher.requests()
+        for name in requests.keys() - self._adopted:
+            try:
+                spec = ParseDict(json.loads(requests[name]), self._kind.spec_type())
+            except (ValueError, ParseError):
+                _log.warning("a job's request cannot be read", extra={"job_name": name})
+            else:
+                job = self._kind.step.key(spec)
+                if self._kind.id(job) == name:
+                    await asyncio.to_thread(self._records.put_request, self._kind.step, job, spec)
+            self._adopted.add(name)
+
+    def _known(self, digits: str) -> tuple[str, Spec] | None:
+        return self._of_kind(next(self._records.jobs(digits), None))
 
     def _after(self, token: str, size: int) -> dict[str, Spec]:
         found: dict[str, Spec] = {}

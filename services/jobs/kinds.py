@@ -15,7 +15,8 @@ from services.jobs.launcher import Order
 Spec = TypeVar("Spec", bound=Message)
 Result = TypeVar("Result", bound=Message)
 
-_ID_DIGITS = 20  # of the hash: enough that no two meet, few enough for a Job's name and its pods'
+ID_DIGITS = 20
+"""Of the hash: enough that no two meet, few enough for a Job's name and its pods'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,11 @@ class JobKind(Generic[Spec, Result]):
 
     def name(self, job: str) -> str:
         """Gives a job's resource name from its hash."""
-        return f"{self.collection}/{self._id(job)}"
+        return f"{self.collection}/{self.id(job)}"
+
+    def id(self, job: str) -> str:
+        """Gives the last part of a job's resource name, which is the name of its Job on Kubernetes."""
+        return f"{self.prefix}-{job[:ID_DIGITS]}"
 
     def digits(self, name: str) -> str:
         """Gives the digits of the hash that a resource name holds.
@@ -43,19 +48,16 @@ class JobKind(Generic[Spec, Result]):
         Raises:
             NotFound: `NO_SUCH_JOB`.
         """
-        match = re.fullmatch(rf"{self.collection}/{self.prefix}-([0-9a-f]{{{_ID_DIGITS}}})", name)
+        match = re.fullmatch(rf"{self.collection}/{self.prefix}-([0-9a-f]{{{ID_DIGITS}}})", name)
         if match is None:
-            form = f"{self.collection}/{self.prefix}-<{_ID_DIGITS} hexadecimal digits>"
+            form = f"{self.collection}/{self.prefix}-<{ID_DIGITS} hexadecimal digits>"
             raise NotFound("NO_SUCH_JOB", f"there is no job {name!r}; a name has the form {form}")
         return match[1]
 
     def order(self, job: str, spec: Spec) -> Order:
         """Gives what a launcher is to run."""
         request = json.dumps(to_json(spec), sort_keys=True, ensure_ascii=False)
-        return Order(self.step, job, self._id(job), self.program, request)
-
-    def _id(self, job: str) -> str:
-        return f"{self.prefix}-{job[:_ID_DIGITS]}"
+        return Order(self.step, job, self.id(job), self.program, request)
 
 
 @dataclass(frozen=True, slots=True)

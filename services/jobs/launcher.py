@@ -1,5 +1,6 @@
-"""What runs the programs of jobs: a process of this machine now, a Job on Kubernetes."""
+"""What runs the programs of jobs: a process of this machine, or a Job on Kubernetes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
@@ -86,8 +87,19 @@ class Launcher(Protocol):
         it is not run again. Nothing happens where it is not at work.
         """
 
+    async def requests(self) -> Mapping[str, str]:
+        """Gives the request of each job that the launcher has, by the job's name: someone may have made one by hand.
+
+        Raises:
+            Unavailable: the machinery does not answer.
+        """
+
     def manifest(self, order: Order) -> str:
-        """Gives what would be submitted for an order, as YAML; empty where nothing is."""
+        """Gives what would be submitted for an order, as YAML; empty where nothing is. May block.
+
+        Raises:
+            Unavailable: the store does not answer.
+        """
 
     async def close(self) -> None:
         """Ends what cannot outlive this launcher: its processes save their state. Returns when they are gone."""

@@ -51,7 +51,7 @@ class LocalLauncher:
         self._jobs: dict[str, Supervision] = {}
         self._runs: dict[Supervision, asyncio.Task[None]] = {}
         self._closing = False
-        self._endings: set[asyncio.Task[None]] = set()
+        self._endings: dict[Path, asyncio.Task[None]] = {}
 
     async def start(self, order: Order) -> None:
         """See `Launcher`."""
@@ -75,8 +75,10 @@ class LocalLauncher:
         known = self._jobs.get(job)
         if known is not None and known.status.phase is Phase.FAILED:
             return known.status
-        if self._job_folder(job).working():
-            return Status(Phase.STOPPING if known is not None and known.stopping else Phase.RUNNING)
+        folder = self._job_folder(job)
+        if folder.working():
+            stopping = folder.path in self._endings or (known is not None and known.stopping)
+            return Status(Phase.STOPPING if stopping else Phase.RUNNING)
         return None if known is None or known.stopping else known.status
 
     async def stop(self, job: str) -> None:
@@ -85,6 +87,10 @@ class LocalLauncher:
             self._end(self._jobs[job])
         elif self._job_folder(job).working():
             self._terminate(self._job_folder(job))
+
+    async def requests(self) -> Mapping[str, str]:
+        """See `Launcher`; nobody but a service makes jobs here, which writes them down."""
+        return {}
 
     def manifest(self, order: Order) -> str:  # noqa: ARG002 (the protocol's)
         """See `Launcher`; nothing is submitted here."""
@@ -100,7 +106,7 @@ class LocalLauncher:
             else:
                 job.stopping = True
                 self._runs[job].cancel()
-        while pending := {*self._runs.values(), *self._endings}:
+        while pending := {*self._runs.values(), *self._endings.values()}:
             await asyncio.wait(pending)
 
     def _end(self, job: Supervision) -> None:
@@ -111,9 +117,10 @@ class LocalLauncher:
             self._terminate(job.folder)
 
     def _terminate(self, folder: JobFolder) -> None:
-        task = asyncio.create_task(folder.terminate(self._settings.grace_seconds))
-        self._endings.add(task)
-        task.add_done_callback(self._endings.discard)
+        if folder.path not in self._endings:
+            task = asyncio.create_task(folder.terminate(self._settings.grace_seconds))
+            self._endings[folder.path] = task
+            task.add_done_callback(lambda _: self._endings.pop(folder.path))
 
     def _forget(self, job: Supervision, task: asyncio.Task[None]) -> None:
         del self._runs[job]

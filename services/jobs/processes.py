@@ -113,10 +113,12 @@ class JobFolder:
         asked = None
         while self.working() and time.monotonic() < deadline + _KILL_SECONDS:
             pid = self._pid()
+            if asked is not None and pid is not None and pid != asked:
+                return  # that one is gone, and another was started
             with suppress(ProcessLookupError):
                 if pid is not None and time.monotonic() > deadline:
                     os.killpg(pid, signal.SIGKILL)
-                elif pid is not None and pid != asked:
+                elif pid is not None and asked is None:
                     os.kill(pid, signal.SIGTERM)
                     asked = pid
             await asyncio.sleep(POLL_SECONDS)

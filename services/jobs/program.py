@@ -25,10 +25,12 @@ from services.common.steps import Step, record, recorded
 from services.common.storage import Store
 from services.common.telemetry import configure
 from services.jobs.exits import CRASHED, FINISHED, BadConfiguration, Interrupted, JobError, NoProgress, judge
+from services.jobs.kinds import ID_DIGITS
 from services.jobs.records import FAILED, JobRecords, Outcome
 from services.jobs.reporting import Logbook, Reporter
 from services.jobs.settings import ProgramSettings
 from services.jobs.signals import StopFlag, stop_on_signals
+from services.jobs.telling import tell
 
 ATTEMPTS = 5
 """Attempts in a row that may end without a new checkpoint. Interruptions leave no count in a Job's status,
@@ -119,9 +121,12 @@ def run(
     try:
         spec = _read(sys.argv[1:] if arguments is None else arguments, spec_type)
     except BadConfiguration as error:
-        _log.error(str(error), extra={"reason": error.reason})
-        return error.exit_code
+        return _refused(error, settings)
     job = step.key(spec)
+    if settings.name and not settings.name.endswith(f"-{job[:ID_DIGITS]}"):
+        # Under another name the job could run twice at a time, and no service would find it.
+        wanted = f"the Job's name is {settings.name!r}, its request's ends with '-{job[:ID_DIGITS]}': name it so"
+        return _refused(BadConfiguration("WRONG_NAME", f"{wanted}, or take a manifest of validate_only"), settings)
     try:
         if recorded(store, step, job, result_type) is not None:
             _log.info("the result is recorded already", extra={"job": job})
@@ -130,6 +135,7 @@ def run(
     except BookmillError as error:
         # Before the body, after it, or while its end was written down: the store has failed.
         _log.exception("the job cannot go on", extra={"job": job, "reason": error.reason})
+        tell(settings.end_file, error.reason, error.message)
         return Interrupted.exit_code if stop.requested else CRASHED
 
 
@@ -149,6 +155,7 @@ def _attempt(
         _log.error(
             "this job has ended before; it is run again only when asked to", extra={"outcome": outcome.to_json()}
         )
+        tell(settings.end_file, outcome.reason, outcome.message)
         return outcome.exit_code or BadConfiguration.exit_code
     attempts = records.begin_attempt(job)
     root = logging.getLogger()
@@ -163,33 +170,45 @@ def _attempt(
             prefix=f"{job[:20]}-", dir=settings.scratch, ignore_cleanup_errors=True
         ) as scratch:
             context = JobContext(store, job, Path(scratch), stop, settings.threads, reporter.report)
-            record(store, step, job, spec, body(spec, context))
+            result = body(spec, context)
+            reporter.flush()  # who sees the result sees the end of the work as well
+            record(store, step, job, spec, result)
         records.forgive_attempts(job)
         _log.info("finished", extra={"job": job})
 
     try:
         with Reporter(records, job, attempts.total, logbook) as reporter:
-            return _judged(records, job, stop, work)
+            return _judged(records, job, stop, work, settings)
     finally:
         root.removeHandler(logbook)
 
 
-def _judged(records: JobRecords, job: str, stop: StopFlag, work: Callable[[], None]) -> int:
+def _judged(records: JobRecords, job: str, stop: StopFlag, work: Callable[[], None], settings: ProgramSettings) -> int:
     """Turns what the work raises into an exit code, and a final end into an outcome."""
     try:
         work()
     except Interrupted as error:
         _log.info("interrupted: %s", error.message)
+        tell(settings.end_file, error.reason, error.message)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 (every end has its exit code)
         end = judge(error)
         if end is None:
             _log.exception("interrupted with an error" if stop.requested else "crashed")
+            known = error.reason if isinstance(error, BookmillError) else "CRASHED"
+            tell(settings.end_file, known, f"{type(error).__name__}: {error}")
             return Interrupted.exit_code if stop.requested else CRASHED
         _log.exception("failed", extra={"reason": end.reason})
+        tell(settings.end_file, end.reason, end.message)
         _put_outcome(records, job, end)
         return end.exit_code
     return FINISHED
+
+
+def _refused(error: BadConfiguration, settings: ProgramSettings) -> int:
+    _log.error(str(error), extra={"reason": error.reason})
+    tell(settings.end_file, error.reason, error.message)
+    return error.exit_code
 
 
 def _put_outcome(records: JobRecords, job: str, end: JobError) -> None:

@@ -60,6 +60,7 @@ class Reporter:
         self._latest: object_pb2.Progress | None = None
         self._lines = 0
         self._wake = threading.Condition()
+        self._writing = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="reporter", daemon=True)
 
@@ -68,6 +69,10 @@ class Reporter:
         with self._wake:
             self._latest = progress
             self._wake.notify()
+
+    def flush(self) -> None:
+        """Writes the latest progress now."""
+        self._write_progress()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -95,14 +100,15 @@ class Reporter:
                 self._wake.wait_for(lambda: self._closed, INTERVAL_SECONDS)
 
     def _write_progress(self) -> None:
-        with self._wake:
-            progress, self._latest = self._latest, None
-        if progress is None:
-            return
-        try:
-            self._records.put_progress(self._job, progress)
-        except BookmillError as error:
-            _log.warning("progress was not written", extra={"reason": error.reason})
+        with self._writing:  # one after the other, so that the latest is the last
+            with self._wake:
+                progress, self._latest = self._latest, None
+            if progress is None:
+                return
+            try:
+                self._records.put_progress(self._job, progress)
+            except BookmillError as error:
+                _log.warning("progress was not written", extra={"reason": error.reason})
 
     def _write_log(self) -> None:
         lines = self._logbook.lines()

@@ -3,8 +3,10 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core.core_schema import ValidationInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -19,11 +21,19 @@ class ProgramSettings(BaseSettings):
     """Threads of arithmetic. A fixed number and not the machine's: sums, and so digests, depend on it."""
     lock: Path | None = None
     """A file that the local launcher holds a lock on for as long as the program lives; it is told the process id."""
+    name: str = ""
+    """The name of the program's Job on Kubernetes, which must be the one of its request."""
+    end_file: Path | None = None
+    """A file to say in why the program ended, `/dev/termination-log` on Kubernetes."""
 
 
 class LaunchSettings(BaseSettings):
-    """How a service runs jobs as processes of its machine; each service has a prefix of its own."""
+    """How a service runs jobs; each has a prefix of its own. All but the first two are of the local launcher."""
 
+    launcher: Literal["local", "kubernetes"] = "local"
+    """`local` runs jobs as processes of this machine, `kubernetes` as Jobs."""
+    cluster_file: Path | None = Field(None, validate_default=True)
+    """Says how Jobs run (`services.jobs.kubernetes.settings`), YAML."""
     work_dir: Path = Path(tempfile.gettempdir()) / f"bookmill-{os.getuid()}"
     """Requests, locks, logs and scratch files of jobs. Services of a machine that run jobs of one store must share
     it: its locks keep a job from running twice."""
@@ -37,3 +47,12 @@ class LaunchSettings(BaseSettings):
     """How long a job may save its state after SIGTERM (`terminationGracePeriodSeconds`)."""
     backoff_seconds: float = Field(5.0, ge=0, le=600)
     """The wait after a first crash; it doubles with each."""
+
+    @field_validator("cluster_file")
+    @classmethod
+    def _there(cls, value: Path | None, others: ValidationInfo) -> Path | None:
+        if others.data.get("launcher") == "kubernetes" and (value is None or not value.is_file()):
+            raise ValueError(
+                f"launcher is kubernetes: name a file that says how Jobs run; {str(value or '')!r} is none"
+            )
+        return value

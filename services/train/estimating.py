@@ -86,8 +86,7 @@ def estimate(
     steps = math.ceil(options.epochs * max(1, math.ceil(tokens / step_tokens)))
     if options.max_steps:
         steps = min(steps, options.max_steps)
-    trainable = sum(options.lora_rank * (outputs + inputs) for outputs, inputs in model.adapted)
-    checkpoint = 12 * trainable + _CHECKPOINT_EXTRA  # 4 bytes of weight and 8 of Adam's moments
+    trainable = _trainable(model, options)
     seen = min(steps * step_tokens, math.ceil(options.epochs * tokens))
     seconds = _OPERATIONS * model.parameters * seen / operations_per_second if operations_per_second else None
     return Estimate(
@@ -96,9 +95,19 @@ def estimate(
         parameters=model.parameters,
         trainable_parameters=trainable,
         memory_bytes=_memory(model, options, trainable, gpu),
-        disk_bytes=math.ceil((model.size + 2 * checkpoint) * (1 + _OVERHEAD_SHARE)),
+        disk_bytes=disk_bytes(model, options),
         seconds=seconds,
     )
+
+
+def disk_bytes(model: ModelFacts, options: Hyperparameters) -> int:
+    """Gives the disk that a training takes beside its data: base model, two checkpoints, and a fifth."""
+    checkpoint = 12 * _trainable(model, options) + _CHECKPOINT_EXTRA  # 4 bytes of weight and 8 of Adam's moments
+    return math.ceil((model.size + 2 * checkpoint) * (1 + _OVERHEAD_SHARE))
+
+
+def _trainable(model: ModelFacts, options: Hyperparameters) -> int:
+    return sum(options.lora_rank * (outputs + inputs) for outputs, inputs in model.adapted)
 
 
 def _memory(model: ModelFacts, options: Hyperparameters, trainable: int, gpu: bool) -> int:

@@ -1,0 +1,1 @@
+"""Jobs on Kubernetes: what is submitted, and how it is followed."""
