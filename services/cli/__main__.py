@@ -4,7 +4,6 @@ import logging
 import sys
 from importlib.metadata import version as version_of
 
-import click
 import typer
 
 from services.cli import exits
@@ -40,16 +39,10 @@ def main() -> None:
     """Runs the command and exits with one of the documented codes."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        code = app(standalone_mode=False)
+        app()
     except BookmillError as error:
         print(f"bookmill: {error}", file=sys.stderr)
         sys.exit(exits.code_of(error))
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        sys.exit(exits.INTERRUPTED)
-    sys.exit(code if isinstance(code, int) else exits.OK)
 
 
 if __name__ == "__main__":

@@ -26,12 +26,12 @@ def clean(
     output: Annotated[Path, typer.Option(help="Folder for the clean texts, each under its own name.")],
     report: Annotated[Path | None, typer.Option(help="A JSON file: what each rule removed, what was refused.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
-) -> int:
+) -> None:
     """Clean texts as the service does: frame, credits, notes and marks out, lines joined to paragraphs.
 
     A refused text is absent from the output and named in the report. Exits with 1 when no text was cleaned.
     """
-    return clean_files(paths, output, report, workers=workers)
+    raise typer.Exit(clean_files(paths, output, report, workers=workers))
 
 
 @dataclass(slots=True)

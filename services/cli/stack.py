@@ -26,6 +26,7 @@ SERVICES = ("ingest", "clean", "chunk", "train", "export", "gateway")
 """In the order of starting; they are stopped in the opposite order, the store last."""
 
 _START_SECONDS = 60.0
+_PORT_TRIES = 3
 _GRACE_SECONDS = 60  # for a job that is stopped: it ends its step and writes a checkpoint
 _STOP_SECONDS = _GRACE_SECONDS + 15.0
 _LOOK_SECONDS = 0.5
@@ -57,6 +58,7 @@ class Stack:
     """Of the gateway's REST; 0 takes a free one."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """More `BOOKMILL_*` settings of the services, beside those of this process's environment."""
+    _address: str = ""
     _children: dict[str, _Child] = field(default_factory=dict)
     _store: embedded_store.EmbeddedStore | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
@@ -66,7 +68,7 @@ class Stack:
     @property
     def address(self) -> str:
         """The gateway's REST address."""
-        return f"http://127.0.0.1:{self.http_port}"
+        return self._address
 
     @property
     def store_environment(self) -> dict[str, str]:
@@ -91,9 +93,24 @@ class Stack:
 
     def _start(self) -> None:
         self._store = embedded_store.start(self.folder / "store")
-        ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
-        if not self.http_port:
-            (self.http_port,) = free_ports(1)
+        for attempt in range(_PORT_TRIES):
+            ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
+            try:
+                self._start_services(self._store.environment, ports)
+                break
+            except Unavailable as error:
+                # Another program may have taken a port between looking and starting.
+                if attempt == _PORT_TRIES - 1 or "bind" not in error.message:
+                    raise
+                self._stop_services()
+        (self.folder / "up.json").write_text(
+            json.dumps({"address": self.address, "pid": os.getpid(), "services": ports}), encoding="utf-8"
+        )
+        self._watcher = threading.Thread(target=self._watch, name="watch-services", daemon=True)
+        self._watcher.start()
+
+    def _start_services(self, store: Mapping[str, str], ports: Mapping[str, int]) -> None:
+        http_port = self.http_port or free_ports(1)[0]
         addresses = {
             f"BOOKMILL_GATEWAY_{name.upper()}": f"127.0.0.1:{port}" for name, port in ports.items() if name != "gateway"
         }
@@ -101,15 +118,16 @@ class Stack:
         for name in SERVICES:
             environment = {
                 **inherited,
-                **self._store.environment,
+                **store,
                 **addresses,
-                "BOOKMILL_GATEWAY_HTTP_PORT": str(self.http_port),
+                "BOOKMILL_GATEWAY_HTTP_PORT": str(http_port),
                 # One folder for both: its locks keep a job from running twice, whichever service started it.
                 "BOOKMILL_TRAIN_WORK_DIR": str(self.folder / "jobs"),
                 "BOOKMILL_EXPORT_WORK_DIR": str(self.folder / "jobs"),
                 "BOOKMILL_TRAIN_GRACE_SECONDS": str(_GRACE_SECONDS),
                 "BOOKMILL_EXPORT_GRACE_SECONDS": str(_GRACE_SECONDS),
                 "BOOKMILL_INGEST_WORK_DIR": str(self.folder / "ingest"),
+                "BOOKMILL_CHUNK_WORK_DIR": str(self.folder / "chunk"),
                 **self.settings,
                 "BOOKMILL_HOST": "127.0.0.1",
                 "BOOKMILL_PORT": str(ports[name]),
@@ -118,11 +136,7 @@ class Stack:
             self._children[name] = _Child(name, ports[name], environment, process, time.monotonic())
         for child in self._children.values():
             self._wait_until_serving(child)
-        (self.folder / "up.json").write_text(
-            json.dumps({"address": self.address, "pid": os.getpid(), "services": ports}), encoding="utf-8"
-        )
-        self._watcher = threading.Thread(target=self._watch, name="watch-services", daemon=True)
-        self._watcher.start()
+        self._address = f"http://127.0.0.1:{http_port}"
 
     def _hold_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -186,6 +200,14 @@ class Stack:
         self._stopping.set()
         if self._watcher is not None:
             self._watcher.join()
+        self._stop_services()
+        if self._store is not None:
+            self._store.stop()
+        (self.folder / "up.json").unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.close()
+
+    def _stop_services(self) -> None:
         # The gateway first, so that it starts no more work; then the others at once.
         for names in (("gateway",), SERVICES[:-1]):
             children = [self._children[name] for name in names if name in self._children]
@@ -200,11 +222,6 @@ class Stack:
                     _log.warning("%s did not stop in time and is killed", child.name)
                     child.process.kill()
                     child.process.wait()
-        if self._store is not None:
-            self._store.stop()
-        (self.folder / "up.json").unlink(missing_ok=True)
-        if self._lock is not None:
-            self._lock.close()
 
 
 def reading(folders: Iterable[str | Path]) -> dict[str, str]:
