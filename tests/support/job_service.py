@@ -49,12 +49,17 @@ class JobService:
             response, _ = await clients.call(getattr(stub_type(channel), method), request, response_type, 30.0)
         return response
 
-    async def watch(self, stub_type: Any, method: str, request: Any, response_type: Any) -> list[Any]:
-        """Makes one call that streams, to its end."""
+    async def watch(
+        self, stub_type: Any, method: str, request: Any, response_type: Any, seen: list[Any] | None = None
+    ) -> list[Any]:
+        """Makes one call that streams, to its end; `seen` grows meanwhile."""
+        seen = [] if seen is None else seen
         async with clients.channel(f"127.0.0.1:{self.port}") as channel:
             await channel.channel_ready()
             stream = clients.stream(getattr(stub_type(channel), method), request, response_type, 120.0)
-            return [response async for response in stream]
+            async for response in stream:
+                seen.append(response)
+        return seen
 
 
 def kill_jobs(pids: list[int]) -> None:
