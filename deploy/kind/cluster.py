@@ -1,0 +1,93 @@
+"""Makes, fills and removes the cluster; each step may be repeated."""
+
+import json
+import subprocess
+import time
+from collections.abc import Sequence
+
+from deploy.kind.settings import IMAGES, ROOT, Settings
+
+GPU = "nvidia.com/gpu"
+GPU_NODE = "bookmill.dev/for=gpu"
+"""The label of the node that says it has a GPU."""
+
+_CONFIG = ROOT / "deploy" / "kind" / "cluster.yaml"
+_READY_SECONDS = 180
+_GPU_SECONDS = 60
+
+
+class Failed(Exception):
+    """A program that was run did not succeed; the message is its own."""
+
+
+def run(command: Sequence[str], stdin: str | None = None, timeout: float = 600) -> str:
+    """Runs a program and gives what it wrote.
+
+    Raises:
+        Failed: it exited with another code than 0.
+    """
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+    if done.returncode:
+        raise Failed(f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+    return done.stdout
+
+
+def kubectl(settings: Settings, *arguments: str, stdin: str | None = None, timeout: float = 600) -> str:
+    """Runs kubectl on this cluster, never on another one that it may be set to. Raises Failed."""
+    return run(("kubectl", f"--context={settings.context}", *arguments), stdin, timeout)
+
+
+def exists(settings: Settings) -> bool:
+    """Says whether the cluster is there."""
+    return settings.cluster in run(("kind", "get", "clusters")).split()
+
+
+def create(settings: Settings) -> None:
+    """Makes the cluster where it is not there, with a GPU for the scheduler to hand out. Raises Failed."""
+    if not exists(settings):
+        image = [f"--image={settings.node_image}"] if settings.node_image else []
+        wait = f"--wait={_READY_SECONDS}s"
+        run(("kind", "create", "cluster", f"--name={settings.cluster}", f"--config={_CONFIG}", wait, *image))
+    # Of the workers kind waits for none.
+    kubectl(settings, "wait", "nodes", "--all", "--for=condition=Ready", f"--timeout={_READY_SECONDS}s")
+    for node in nodes(settings, GPU_NODE):
+        give_gpu(settings, node)
+
+
+def nodes(settings: Settings, selector: str = "") -> list[str]:
+    """Gives the names of the nodes with a label. Raises Failed."""
+    found = kubectl(settings, "get", "nodes", f"--selector={selector}", "--output=name")
+    return [name.removeprefix("node/") for name in found.split()]
+
+
+def give_gpu(settings: Settings, node: str, count: int = 1) -> None:
+    """Makes a node offer GPUs, as NVIDIA's device plugin would: the scheduler's part is real. Raises Failed."""
+    path = f"/status/capacity/{GPU.replace('/', '~1')}"
+    patch = json.dumps([{"op": "add", "path": path, "value": str(count)}])
+    kubectl(settings, "patch", "node", node, "--subresource=status", "--type=json", f"--patch={patch}")
+    # What can be given away follows when the node's kubelet next reports.
+    until = time.monotonic() + _GPU_SECONDS
+    while _allocatable(settings, node) != str(count):
+        if time.monotonic() > until:
+            raise Failed(f"node {node} does not offer {GPU}: {count} after {_GPU_SECONDS} s")
+        time.sleep(0.5)
+
+
+def load(settings: Settings) -> None:
+    """Copies the images from this machine into the nodes. Raises Failed: one was not built."""
+    named = [settings.image(name) for name in IMAGES]
+    # On nodes without a GPU the scheduler's part is real and the arithmetic a CPU's.
+    stand_in = settings.image("train-gpu")
+    run(("docker", "tag", settings.image("train-cpu"), stand_in))
+    images = [*named, stand_in, *filter(None, (settings.minio_image, *settings.more_images))]
+    run(("kind", "load", "docker-image", f"--name={settings.cluster}", *images), timeout=1800)
+
+
+def delete(settings: Settings) -> None:
+    """Removes the cluster with everything in it. Raises Failed."""
+    run(("kind", "delete", "cluster", f"--name={settings.cluster}"))
+
+
+def _allocatable(settings: Settings, node: str) -> str:
+    column = f"jsonpath={{.status.allocatable.{GPU.replace('.', chr(92) + '.')}}}"
+    return kubectl(settings, "get", "node", node, f"--output={column}")
