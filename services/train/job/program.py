@@ -52,7 +52,7 @@ def _check_files(store: Store, dataset: Reference, base: Reference) -> None:
 
 
 def _prepare_environment(scratch: Path) -> None:
-    """Keeps Hugging Face's and unsloth's libraries off the network and inside the scratch folder, and threads polite."""
+    """Keeps the libraries off the network and inside the scratch folder, and threads from spinning."""
     os.environ.update(
         HF_HUB_OFFLINE="1",
         HF_HUB_DISABLE_PROGRESS_BARS="1",

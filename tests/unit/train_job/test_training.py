@@ -34,7 +34,7 @@ def test_the_trainer_knows_every_argument(on: Accelerator) -> None:
 @pytest.mark.parametrize(
     ("on", "expected"),
     [
-        (GPU, {"optim": "adamw_8bit", "use_cpu": False, "bf16": True, "loss_type": "nll"}),
+        (GPU, {"optim": "adamw_8bit", "use_cpu": False, "bf16": True}),
         (CPU, {"optim": "adamw_torch", "use_cpu": True, "bf16": True}),
         (PLAIN_CPU, {"optim": "adamw_torch", "use_cpu": True, "bf16": False}),
     ],
@@ -43,8 +43,14 @@ def test_an_accelerator_has_its_own_arguments(on: Accelerator, expected: dict[st
     assert told(on).items() >= expected.items()
 
 
+def test_memory_is_saved_in_both_ways_or_none() -> None:
+    for checkpointing, loss in (True, "chunked_nll"), (False, "nll"):
+        saving = told(CPU, checkpointing)
+        assert (saving["gradient_checkpointing"], saving["loss_type"]) == (checkpointing, loss)
+
+
 def test_all_else_is_the_same_everywhere() -> None:
-    own = {"optim", "use_cpu", "bf16", "loss_type", "dataloader_pin_memory"}
+    own = {"optim", "use_cpu", "bf16", "dataloader_pin_memory"}
     gpu, cpu = told(GPU), told(CPU)
     assert {name for name in gpu if gpu[name] != cpu[name]} <= own
 
