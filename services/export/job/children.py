@@ -101,7 +101,7 @@ def _wait(process: subprocess.Popen[bytes], deadline: float, stop: StopFlag, tic
 def _environment() -> dict[str, str]:
     # The store's keys are not for it, and nothing is ever fetched from a hub.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BOOKMILL_")}
-    return {**kept, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    return {**kept, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def _last_lines(text: str) -> str:
