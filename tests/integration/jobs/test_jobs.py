@@ -140,7 +140,7 @@ async def test_a_store_that_is_gone_for_a_moment_is_waited_for(place: Workplace)
     gate.open()
     states = [view.state async for view in watching]
     assert states[-1] == object_pb2.STATE_SUCCEEDED
-    assert place.lines("start")[1][2] == "10", "it went on from its checkpoint"
+    assert place.lines("start")[1][2] in {"8", "10"}, "it went on from its checkpoint"
     await jobs.close()
 
 

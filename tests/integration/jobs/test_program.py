@@ -158,7 +158,7 @@ async def test_a_kill_leaves_progress_to_go_on_from(program: Program, store: Sto
     process.kill()
     process.communicate(timeout=30)
     assert program.run(spec)[0] == 0
-    assert program.place.lines("start")[1][2] == "10"
+    assert program.place.lines("start")[1][2] in {"8", "10"}, "the newest checkpoint, or the one before"
 
 
 @pytest.mark.parametrize("request_", ["{", '{"nothing": 1}', "[]", '{"hyperparameters": {"seed": "x"}}'])
