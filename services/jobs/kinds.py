@@ -57,6 +57,9 @@ class JobKind(Generic[Spec, Result]):
     def order(self, job: str, spec: Spec) -> Order:
         """Gives what a launcher is to run."""
         request = json.dumps(to_json(spec), sort_keys=True, ensure_ascii=False)
+        # YAML would take them for the ends of lines.
+        for end in ("\x85", "\u2028", "\u2029"):
+            request = request.replace(end, f"\\u{ord(end):04x}")
         return Order(self.step, job, self.id(job), self.program, request)
 
 

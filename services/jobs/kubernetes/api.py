@@ -10,6 +10,7 @@ Objects are plain JSON, as `kubectl get -o json` shows them.
 """
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -53,7 +54,7 @@ class Cluster:
             untyped.load_incluster_config(client_configuration=configuration)
         except config.ConfigException:
             try:
-                untyped.load_kube_config(client_configuration=configuration)
+                untyped.load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=configuration)
             except config.ConfigException as error:
                 raise Unavailable("NO_CLUSTER", f"neither a pod's credentials nor a kubeconfig: {error}") from error
         configuration.retries = urllib3.Retry(0)  # ours are the only ones

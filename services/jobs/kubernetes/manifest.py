@@ -117,8 +117,8 @@ def _pod(settings: ClusterSettings, component: str, needs: Needs) -> dict[str, A
         },
         "containers": [_container(settings, component, needs, cache + _TMP)],
         "volumes": [
-            {"name": "tmp", "emptyDir": {"sizeLimit": str(_TMP)}},
-            {"name": "cache", "emptyDir": {"sizeLimit": str(cache)}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": _in_mebibytes(_TMP)}},
+            {"name": "cache", "emptyDir": {"sizeLimit": _in_mebibytes(cache)}},
             {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": settings.shared_memory}},
             {
                 "name": "request",
@@ -211,7 +211,7 @@ def _resources(settings: ClusterSettings, component: str, needs: Needs, disk: in
         limits["memory"] = _larger(limits.get("memory"), size_of(requests["memory"]))
     # Of both kinds: the scheduler looks for a node that has it, and what takes more is evicted.
     for amounts in (requests, limits):
-        amounts["ephemeral-storage"] = str(disk)
+        amounts["ephemeral-storage"] = _in_mebibytes(disk)
     if component == TRAINER and settings.accelerator == "nvidia":
         for amounts in (requests, limits):
             amounts[GPU] = "1"
@@ -223,7 +223,8 @@ def _amounts(amounts: Amounts) -> dict[str, str]:
 
 
 def _larger(given: str | None, needed: int) -> str:
-    """Gives what was given if it is enough, else what is needed in whole MiB."""
-    if given is not None and size_of(given) >= needed:
-        return given
-    return f"{math.ceil(needed / (1 << 20))}Mi"
+    return given if given is not None and size_of(given) >= needed else _in_mebibytes(needed)
+
+
+def _in_mebibytes(size: int) -> str:
+    return f"{math.ceil(size / (1 << 20))}Mi"

@@ -36,7 +36,7 @@ _UNITS |= {f"{unit}i": 1 << (10 * n) for n, unit in enumerate("KMGTPE", 1)}
 
 class _Closed(BaseModel):
     # Keys as Kubernetes and the chart's values write them. A misspelt one is refused.
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, hide_input_in_errors=True)
 
 
 class Toleration(_Closed):
