@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bookmill.v1 import export_pb2
+from deploy.examples.base_model import build_base_model
 from services.common.storage import Store
 from services.export.job.exporting import export
 from services.jobs.program import JobContext
@@ -82,3 +83,11 @@ def finished(inputs: Inputs, s3: dict[str, str], tmp_path_factory: pytest.TempPa
 def attempts(store: Store, tmp_path: Path) -> Attempts:
     """Attempts in a store where nothing is done."""
     return Attempts(store, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's base model."""
+    folder = tmp_path_factory.mktemp("base") / "smollm2"
+    build_base_model(folder)
+    return folder
