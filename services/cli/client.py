@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
-from services.common.errors import ERRORS, BookmillError, Corrupt, Internal, Unavailable
+from services.common.errors import ERRORS, BookmillError, Corrupt, Internal, Unauthenticated, Unavailable
 from services.common.writing import replacing
 
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
@@ -27,14 +27,16 @@ class Client:
 
     Args:
         server: its address, `http://127.0.0.1:8080`.
+        token: what it asks for; empty for none.
 
     Every method raises the `BookmillError` that the gateway answers with, and `Unavailable`
     `SERVER_UNREACHABLE` when it does not answer.
     """
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str, token: str = "") -> None:
         self._server = server
-        self._http = httpx.Client(base_url=server, timeout=_TIMEOUT)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(base_url=server, timeout=_TIMEOUT, headers=headers)
 
     def is_up(self) -> bool:
         """Says whether a gateway answers there."""
@@ -167,8 +169,11 @@ def _error(response: httpx.Response) -> BookmillError:
     try:
         told = response.json()["error"]
         kind = next((e for e in ERRORS if e.code.name == told["status"]), Internal)
+        message = told["message"]
+        if kind is Unauthenticated:
+            message += "; name a file that holds it with --token-file, or set BOOKMILL_TOKEN_FILE or BOOKMILL_TOKEN"
         details = {k: str(v) for k, v in (told.get("details") or {}).items() if k not in {"reason", "message"}}
-        return kind(told["reason"], told["message"], **details)
+        return kind(told["reason"], message, **details)
     except (ValueError, KeyError, TypeError, AttributeError):
         message = f"{response.request.url} answered {response.status_code}: {response.text[:200]!r}"
         return Internal("BAD_ANSWER", message)

@@ -1,7 +1,7 @@
 """Channels to the services: spread over replicas, retried where that is safe, with deadlines and ids."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 import grpc
@@ -80,7 +80,11 @@ async def call(method: Any, request: Request, response_type: type[Response], tim
 
 
 async def stream(
-    method: Any, request: Request, response_type: type[Response], timeout: float | None
+    method: Any,
+    request: Request,
+    response_type: type[Response],
+    timeout: float | None,
+    on_recorded: Callable[[], None] | None = None,
 ) -> AsyncIterator[Response]:
     """Makes a call that streams responses.
 
@@ -89,6 +93,7 @@ async def stream(
         request: its request.
         response_type: the type of its responses.
         timeout: the deadline of the whole stream in seconds; None for a watch that its caller ends.
+        on_recorded: called when it has ended and its responses came from a record; not when it is left before its end.
 
     Raises:
         BookmillError: as `call`.
@@ -98,6 +103,8 @@ async def stream(
         async for response in ongoing:
             assert isinstance(response, response_type)  # noqa: S101 (as in `call`)
             yield response
+        if on_recorded is not None and dict(await ongoing.trailing_metadata() or ()).get(RECORDED_KEY) == "1":
+            on_recorded()
     except grpc.aio.AioRpcError as error:
         raise from_status(error) from error
     finally:

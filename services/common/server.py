@@ -8,7 +8,7 @@ import logging
 import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -44,6 +44,7 @@ async def serve(
     register: Callable[[grpc.aio.Server], None],
     service_names: tuple[str, ...],
     on_stop: Callable[[], Awaitable[None]] | None = None,
+    interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
 ) -> None:
     """Serves until SIGTERM or SIGINT, drains, and returns.
 
@@ -53,12 +54,13 @@ async def serve(
         register: adds the servicers.
         service_names: full names (`bookmill.v1.CleanService`), for health and reflection.
         on_stop: called when calls have drained.
+        interceptors: as of `serving`.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with serving(settings, register, service_names) as port:
+    async with serving(settings, register, service_names, interceptors) as port:
         _log.info("serving", extra={"service_name": name, "port": port})
         await stop.wait()
         _log.info("draining")
@@ -69,7 +71,10 @@ async def serve(
 
 @asynccontextmanager
 async def serving(
-    settings: ServerSettings, register: Callable[[grpc.aio.Server], None], service_names: tuple[str, ...]
+    settings: ServerSettings,
+    register: Callable[[grpc.aio.Server], None],
+    service_names: tuple[str, ...],
+    interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
 ) -> AsyncIterator[int]:
     """Serves while the context is open, and drains at its end.
 
@@ -80,12 +85,13 @@ async def serving(
         settings: where and how to serve.
         register: adds the servicers.
         service_names: full names, for health and reflection.
+        interceptors: more of them, around the servicers; a `BookmillError` that they let a handler raise is translated.
 
     Yields:
         The port.
     """
     server = grpc.aio.server(
-        interceptors=(_Interceptor(settings.default_deadline_seconds),),
+        interceptors=(_Interceptor(settings.default_deadline_seconds), *interceptors),
         options=(
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -120,6 +126,17 @@ def to_status(error: BookmillError) -> status_pb2.Status:
     details.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata))
     number = error.code.value[0]
     return status_pb2.Status(code=number, message=_short(error.message), details=[details])
+
+
+async def abort(context: grpc.aio.ServicerContext[Any, Any], error: BookmillError) -> None:
+    """Ends a call with an error. For calls of other packages than ours: in ours, raising it is enough."""
+    status = to_status(error)
+    trailing: list[tuple[str, str | bytes]] = [("grpc-status-details-bin", status.SerializeToString())]
+    if error.code is grpc.StatusCode.UNAVAILABLE:
+        # This service answered, and has tried as often as makes sense: the channel's own retries are for servers
+        # that cannot be reached, and would multiply with those of the caller (gRFC A6, server pushback).
+        trailing.append(("grpc-retry-pushback-ms", "-1"))
+    await context.abort(error.code, status.message, tuple(trailing))
 
 
 class _Interceptor(grpc.aio.ServerInterceptor):
@@ -174,7 +191,7 @@ class _Interceptor(grpc.aio.ServerInterceptor):
                     context.set_trailing_metadata(((RECORDED_KEY, "1"),))
             except BookmillError as error:
                 code, reason = error.code.name, error.reason
-                await _abort(context, error)
+                await abort(context, error)
             except asyncio.CancelledError:
                 code = "CANCELLED"
                 raise
@@ -185,7 +202,7 @@ class _Interceptor(grpc.aio.ServerInterceptor):
                 code, reason = "INTERNAL", "DEFECT"
                 _log.exception("defect", extra={"method": method})
                 message = f"a defect of Bookmill: {type(error).__name__}; the service's log has more"
-                await _abort(context, Internal("DEFECT", message))
+                await abort(context, Internal("DEFECT", message))
             finally:
                 fields = {"method": method, "code": code, "reason": reason}
                 _log.info("call", extra={**fields, "seconds": round(time.monotonic() - begun, 4)})
@@ -201,16 +218,6 @@ class _Interceptor(grpc.aio.ServerInterceptor):
                 raise
             message = f"not done within {seconds} s, the default for a call that brings no deadline"
             raise DeadlineExceeded("DEFAULT_DEADLINE", message) from error
-
-
-async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: BookmillError) -> None:
-    status = to_status(error)
-    trailing: list[tuple[str, str | bytes]] = [("grpc-status-details-bin", status.SerializeToString())]
-    if error.code is grpc.StatusCode.UNAVAILABLE:
-        # This service answered, and has tried as often as makes sense: the channel's own retries are for servers
-        # that cannot be reached, and would multiply with those of the caller (gRFC A6, server pushback).
-        trailing.append(("grpc-retry-pushback-ms", "-1"))
-    await context.abort(error.code, status.message, tuple(trailing))
 
 
 def _short(text: str) -> str:

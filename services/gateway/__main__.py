@@ -12,13 +12,15 @@ from services.common.errors import Unavailable
 from services.common.server import run, serving
 from services.common.settings import ServerSettings, StoreSettings, load
 from services.common.storage import Store
+from services.gateway.bearer import Bearer
+from services.gateway.grpc_guard import TokenInterceptor
 from services.gateway.http_server import serving_http
 from services.gateway.operating import Gateway
 from services.gateway.patience import pause
 from services.gateway.peers import Peers
 from services.gateway.rest import create_app
 from services.gateway.servicer import RunServicer
-from services.gateway.settings import GatewaySettings
+from services.gateway.settings import GatewaySettings, refuse_exposure
 
 _log = logging.getLogger("services.gateway")
 
@@ -26,7 +28,9 @@ _log = logging.getLogger("services.gateway")
 def main() -> None:
     """Serves until SIGTERM; exit code 2 when a setting is wrong."""
     telemetry.configure("gateway")
-    run(_serve(load(ServerSettings), load(StoreSettings), load(GatewaySettings)))
+    server, store, settings = load(ServerSettings), load(StoreSettings), load(GatewaySettings)
+    refuse_exposure(server.host, settings)
+    run(_serve(server, store, settings))
 
 
 async def _serve(server: ServerSettings, store_settings: StoreSettings, settings: GatewaySettings) -> None:
@@ -35,14 +39,18 @@ async def _serve(server: ServerSettings, store_settings: StoreSettings, settings
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     store = Store(store_settings)
+    bearer = Bearer(settings.token_file) if settings.token_file is not None else None
     if not await _reached(store, stop):
         return
     async with Peers.connected(settings) as peers:
         gateway = Gateway(store, peers, settings)
         register = partial(run_pb2_grpc.add_RunServiceServicer_to_server, RunServicer(gateway))
+        interceptors = (TokenInterceptor(bearer),) if bearer is not None else ()
         async with (
-            serving_http(create_app(gateway), server.host, settings.http_port, server.drain_seconds) as http_port,
-            serving(server, register, ("bookmill.v1.RunService",)) as port,
+            serving_http(
+                create_app(gateway, bearer), server.host, settings.http_port, server.drain_seconds
+            ) as http_port,
+            serving(server, register, ("bookmill.v1.RunService",), interceptors) as port,
         ):
             resumed = await gateway.resume()
             _log.info("serving", extra={"port": port, "http_port": http_port, "resumed": resumed})

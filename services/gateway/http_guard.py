@@ -12,29 +12,37 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.common import telemetry
-from services.common.errors import BookmillError, PermissionDenied
+from services.common.errors import BookmillError, PermissionDenied, Unauthenticated
+from services.gateway import links
+from services.gateway.bearer import Bearer
 from services.gateway.http_wire import error_body, status_of
+from services.gateway.web.pages import PAGES
 
 _log = logging.getLogger(__name__)
 
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _QUIET = {"/healthz", "/readyz"}
+# Probes bring no token. The pages are the same for everyone: they ask their reader for the token.
+_OPEN = _QUIET | PAGES
 
 
 class Guard:
-    """Refuses what a page of another site sends through its reader's browser, and logs the rest.
+    """Refuses who does not bring the token, and what a page of another site sends through its reader's browser.
 
-    The gateway trusts whoever reaches its address, and a browser on the same machine does. Another site's page can
-    send a request to loopback with its own Origin, or have its own name resolved to loopback; neither is answered.
+    A gateway without a token trusts whoever reaches its address, and a browser on the same machine does. Another site's
+    page can send a request to loopback with its own Origin, or have its own name resolved to loopback; neither is
+    answered.
 
     Args:
         app: what is guarded.
         allowed_hosts: names that the Host header may hold; `*` allows any.
+        bearer: the token that every path but probes and pages asks for; None where none does.
     """
 
-    def __init__(self, app: ASGIApp, allowed_hosts: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, allowed_hosts: Sequence[str], bearer: Bearer | None) -> None:
         self._app = app
+        self._bearer = bearer
         self._allowed = frozenset(host.lower() for host in allowed_hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,7 +66,8 @@ class Guard:
             try:
                 refusal = self._refusal(scope, headers)
                 if refusal is not None:
-                    await JSONResponse(error_body(refusal), status_of(refusal))(scope, receive, sending)
+                    answer = JSONResponse(error_body(refusal), status_of(refusal), _challenge(refusal))
+                    await answer(scope, receive, sending)
                     return
                 await self._app(scope, receive, sending)
             finally:
@@ -77,4 +86,22 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and scope["method"] not in _SAFE and urlsplit(origin).netloc.lower() != host:
             return PermissionDenied("CROSS_ORIGIN", f"a page of {origin[:80]!r} may not change anything here")
+        if self._bearer is None or scope["path"] in _OPEN:
+            return None
+        try:
+            query = scope["query_string"]
+            if scope["method"] in {"GET", "HEAD"} and "authorization" not in headers and links.is_link(query):
+                links.check_link(scope["path"], query, self._bearer.token(), time.time())
+            else:
+                self._bearer.check(headers.get("authorization"))
+        except Unauthenticated as error:
+            return error
         return None
+
+
+def _challenge(refusal: BookmillError) -> dict[str, str] | None:
+    if not isinstance(refusal, Unauthenticated):
+        return None
+    # RFC 6750, section 3: the error code only where a token was given.
+    error = ', error="invalid_token"' if refusal.reason == "BAD_TOKEN" else ""
+    return {"WWW-Authenticate": f'Bearer realm="bookmill"{error}'}

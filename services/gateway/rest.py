@@ -12,6 +12,7 @@ from bookmill.v1 import run_pb2, train_pb2
 from services.common import clients
 from services.common.errors import BookmillError
 from services.gateway import schemas
+from services.gateway.bearer import Bearer
 from services.gateway.http_guard import Guard
 from services.gateway.http_wire import answer, handle_errors, message_of
 from services.gateway.models import known_models
@@ -34,23 +35,29 @@ Turns a topic, or books of your own, into a verified text-completion model.
 Bodies are proto JSON with the names of `bookmill/v1/*.proto`, whose comments say what each field means: 64-bit integers
 are strings, what has its default is left out. An error is
 `{"error": {"code", "status", "reason", "message", "details"}}`; programs may depend on `reason`.
+
+Where the gateway has a token (`BOOKMILL_GATEWAY_TOKEN_FILE`), every call but the probes brings it as
+`Authorization: Bearer TOKEN`, over gRPC as the metadata `authorization`; otherwise it is answered 401, with the reason
+`NO_TOKEN` or `BAD_TOKEN`.
 """
+_NO_TOKEN: dict[str, Any] = {"security": []}
 
 
-def create_app(gateway: Gateway) -> FastAPI:
+def create_app(gateway: Gateway, bearer: Bearer | None) -> FastAPI:
     """Makes the app.
 
     Args:
         gateway: does the work.
+        bearer: the token that callers must bring; None where none is asked for.
     """
     app = FastAPI(title="Bookmill", version="v1", description=_DESCRIPTION, docs_url=None, redoc_url=None)
-    app.add_middleware(Guard, allowed_hosts=gateway.settings.allowed_hosts)
+    app.add_middleware(Guard, allowed_hosts=gateway.settings.allowed_hosts, bearer=bearer)
     handle_errors(app)
     app.include_router(_runs(gateway))
-    app.include_router(files_router(gateway))
+    app.include_router(files_router(gateway, bearer))
     app.include_router(_others(gateway))
     app.include_router(pages_router())
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: _openapi(app, bearer is not None)  # type: ignore[method-assign]
     return app
 
 
@@ -122,11 +129,16 @@ def _others(gateway: Gateway) -> APIRouter:
         pruned = await gateway.prune(asked.minimum_age_seconds, asked.dry_run)
         return answer(run_pb2.PruneObjectsResponse(objects=pruned.objects, size_bytes=pruned.size))
 
-    @router.get("/healthz", tags=["probes"], summary="Whether the process is alive")
+    @router.get("/healthz", tags=["probes"], summary="Whether the process is alive", openapi_extra=_NO_TOKEN)
     async def healthy() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.get("/readyz", tags=["probes"], summary="Whether the store answers; names services that do not")
+    @router.get(
+        "/readyz",
+        tags=["probes"],
+        summary="Whether the store answers; names services that do not",
+        openapi_extra=_NO_TOKEN,
+    )
     async def ready() -> Response:
         # A service that is down makes no gateway useless: runs wait for it, results can be had.
         body: dict[str, Any] = {"status": "ok", "unreachable": await gateway.peers.unreachable()}
@@ -139,10 +151,13 @@ def _others(gateway: Gateway) -> APIRouter:
     return router
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
+def _openapi(app: FastAPI, asks_for_token: bool) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        components = document.setdefault("components", {}).setdefault("schemas", {})
-        components.update(schemas.schemas(*_MESSAGES))
+        components = document.setdefault("components", {})
+        components.setdefault("schemas", {}).update(schemas.schemas(*_MESSAGES))
+        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        # An empty requirement makes the other optional: a gateway on loopback may ask for none.
+        document["security"] = [{"token": []}] if asks_for_token else [{"token": []}, {}]
         app.openapi_schema = document
     return app.openapi_schema

@@ -1,6 +1,7 @@
 """The parts of REST that stream: uploads, downloads, events."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -10,8 +11,9 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from bookmill.v1 import run_pb2
 from services.common.errors import InvalidInput
-from services.gateway import downloading, schemas
+from services.gateway import downloading, links, schemas
 from services.gateway.active import is_final
+from services.gateway.bearer import Bearer
 from services.gateway.events import event_id, events
 from services.gateway.operating import Gateway
 from services.gateway.uploading import is_there, upload
@@ -28,11 +30,12 @@ _SHOWN = (".json", ".html", "Modelfile")  # in the browser, not saved at once
 _SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
-def files_router(gateway: Gateway) -> APIRouter:
+def files_router(gateway: Gateway, bearer: Bearer | None) -> APIRouter:
     """Makes the routes.
 
     Args:
         gateway: does the work.
+        bearer: the token with which links are signed; None where nothing asks for one.
     """
     router = APIRouter(prefix="/v1")
 
@@ -108,6 +111,17 @@ def files_router(gateway: Gateway) -> APIRouter:
         return _file(gateway, found, name, request)
 
     router.add_api_route("/runs/{run}/files/{name:path}", file, methods=["HEAD"], include_in_schema=False)
+
+    @router.post(
+        "/runs/{run}/links/{name:path}",
+        tags=["results"],
+        summary=f"A link that opens one file without a token, for {links.LINK_SECONDS // 60} minutes",
+    )
+    async def link(run: str, name: str) -> dict[str, str]:
+        found = await gateway.get(run)
+        downloading.file_of(found, name)
+        path = f"/v1/{found.name}/files/{name}"
+        return {"url": quote(path) if bearer is None else links.signed(path, bearer.token(), time.time())}
 
     return router
 

@@ -1,9 +1,14 @@
 """What the gateway can be told, `BOOKMILL_GATEWAY_*`."""
 
+import ipaddress
+import sys
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.common.settings import EXIT_BAD_SETTING
+from services.gateway.bearer import read_token
 
 
 class GatewaySettings(BaseSettings):
@@ -23,6 +28,11 @@ class GatewaySettings(BaseSettings):
     """Port of REST and the web page, on the address that gRPC binds to; 0 takes a free one, which the log names."""
     allowed_hosts: list[str] = ["127.0.0.1", "localhost", "[::1]"]
     """Host names that REST answers to (`*` for any): a page of another site cannot reach it by renaming itself."""
+    token_file: Path | None = None
+    """A file that holds the token which REST and gRPC ask for; it is read again when it changes. Needed where the
+    address is not loopback."""
+    allow_anonymous: bool = False
+    """Serve on such an address without a token: where something in front asks who calls."""
 
     books_at_once: int = Field(8, ge=1, le=256)
     """Books of a run that are in the services' hands at a time."""
@@ -49,3 +59,35 @@ class GatewaySettings(BaseSettings):
     """Bytes of one upload."""
     scratch: Path | None = None
     """Folder for uploads on their way into the store; the system's temporary folder when absent."""
+
+    @field_validator("token_file")
+    @classmethod
+    def _usable(cls, file: Path | None) -> Path | None:
+        if file is not None:
+            read_token(file)
+        return file
+
+
+def refuse_exposure(host: str, settings: GatewaySettings) -> None:
+    """Ends the program, as a wrong setting does, where other machines would reach a gateway that asks for no token.
+
+    Args:
+        host: the address to bind to.
+        settings: the gateway's.
+    """
+    if settings.token_file is not None or settings.allow_anonymous or _is_loopback(host):
+        return
+    message = (
+        f"setting BOOKMILL_GATEWAY_TOKEN_FILE: missing, and other machines reach BOOKMILL_HOST {host!r}; name a file "
+        "that holds a token, or bind to 127.0.0.1, or set BOOKMILL_GATEWAY_ALLOW_ANONYMOUS=true where something in "
+        "front asks who calls"
+    )
+    print(message, file=sys.stderr)  # noqa: T201
+    raise SystemExit(EXIT_BAD_SETTING)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"  # no other name is known to mean this machine alone

@@ -158,15 +158,20 @@ class _Ingest(ingest_pb2_grpc.IngestServiceServicer):
         await self._services.faults.meet("FetchModel")
         progress = object_pb2.Progress(activity="fetching", completed=5, total=10, unit="bytes")
         yield ingest_pb2.FetchModelResponse(progress=progress)
-        files = {"config.json": b"{}", "model.safetensors": request.uri.encode()}
-        folder = await put_folder(self._services.store, "models", files)
-        model = ingest_pb2.BaseModel(
-            folder=folder.to_proto(),
-            resolved_uri=f"{request.uri.partition('@')[0]}@{'c' * 40}",
-            licence="apache-2.0",
-            parameters=1234,
-            architecture="llama",
-        )
+        store = self._services.store
+
+        async def compute() -> ingest_pb2.BaseModel:
+            files = {"config.json": b"{}", "model.safetensors": request.uri.encode()}
+            folder = await put_folder(store, "models", files)
+            return ingest_pb2.BaseModel(
+                folder=folder.to_proto(),
+                resolved_uri=f"{request.uri.partition('@')[0]}@{'c' * 40}",
+                licence="apache-2.0",
+                parameters=1234,
+                architecture="llama",
+            )
+
+        model = await answer(store, Step("fetch_model", 1), request, ingest_pb2.BaseModel, compute)
         yield ingest_pb2.FetchModelResponse(model=model)
 
 

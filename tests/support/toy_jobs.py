@@ -34,6 +34,8 @@ class _Jobs:
         if job is not None and (job.state not in {object_pb2.STATE_FAILED, object_pb2.STATE_CANCELLED} or not retry):
             return job
         result = await asyncio.to_thread(recorded, self.store, self.step, hashed, self.result_type)
+        if (made := self.jobs.get(name)) is not job:
+            return made  # by another call, meanwhile
         job = self.job_type(name=name, spec=spec, state=object_pb2.STATE_RUNNING)
         self.jobs[name] = job
         if result is not None:

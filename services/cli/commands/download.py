@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from services.cli.client import Client
-from services.cli.options import DEFAULT_SERVER, RunName, Server, run_id
+from services.cli.options import DEFAULT_SERVER, RunName, Server, Token, run_id
 from services.common.errors import NotFound
 from services.common.storage import hash_file
 
@@ -19,9 +19,10 @@ def download(
     output: Annotated[Path, typer.Option(help="Folder for the files.")],
     file: Annotated[list[str] | None, typer.Option(help="Only this file; may be repeated.")] = None,
     server: Server = DEFAULT_SERVER,
+    token: Token = "",
 ) -> None:
     """Get a run's GGUF, Modelfile, dataset, adapter and report, each verified by its SHA-256."""
-    client = Client(server)
+    client = Client(server, token)
     state = client.run(run_id(run))
     if file:
         there = [f["name"] for f in state.get("files", [])]

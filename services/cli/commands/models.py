@@ -7,14 +7,14 @@ from rich.table import Table
 
 from services.cli.base_models import BASE_MODELS
 from services.cli.client import Client
-from services.cli.options import DEFAULT_SERVER, AsJson, Server
+from services.cli.options import DEFAULT_SERVER, AsJson, Server, Token
 from services.common.errors import Unavailable
 
 
-def models(server: Server = DEFAULT_SERVER, as_json: AsJson = False) -> None:
+def models(server: Server = DEFAULT_SERVER, token: Token = "", as_json: AsJson = False) -> None:
     """List short names of base models, base models in the store, and finished models."""
     try:
-        there = Client(server).models()
+        there = Client(server, token).models()
     except Unavailable:
         there = {}  # the short names are of use without a gateway
     if as_json:

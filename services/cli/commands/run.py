@@ -15,7 +15,7 @@ from services.cli.base_models import resolve
 from services.cli.client import FINAL_STATES, Client
 from services.cli.commands.download import download_all
 from services.cli.display import RunDisplay
-from services.cli.options import DEFAULT_SERVER, AsJson, Data, run_id
+from services.cli.options import DEFAULT_SERVER, AsJson, Data, Token, run_id
 from services.cli.stack import Stack, reading
 from services.cli.summary import show_summary
 from services.common.errors import InvalidInput
@@ -93,6 +93,7 @@ def run(
             rich_help_panel=_CALL,
         ),
     ] = "",
+    token: Token = "",
     output: Annotated[Path | None, typer.Option(help="Folder for the results.", rich_help_panel=_CALL)] = None,
     request_id: Annotated[str, typer.Option(help="Makes the call safe to repeat.", rich_help_panel=_CALL)] = "",
     resume: Annotated[
@@ -145,7 +146,7 @@ def run(
         }
     console = Console(stderr=True)
     roots = [spec["base_model"].removeprefix("file:")] if spec["base_model"].startswith("file:") else []
-    with _gateway(server, data, roots, console) as (client, own):
+    with _gateway(server, token, data, roots, console) as (client, own):
         if from_:
             own_books.add(client, spec, from_, console)
         created = _unfinished(client, spec) if (own or resume) and not request_id else None
@@ -192,9 +193,9 @@ def follow(client: Client, run: str, output: Path | None, as_json: bool, console
 
 
 @contextmanager
-def _gateway(server: str, data: Path, roots: list[str], console: Console) -> Iterator[tuple[Client, bool]]:
+def _gateway(server: str, token: str, data: Path, roots: list[str], console: Console) -> Iterator[tuple[Client, bool]]:
     """Gives a client, and whether the services are this command's own, which may read the folders named."""
-    client = Client(server or DEFAULT_SERVER)
+    client = Client(server or DEFAULT_SERVER, token)
     if server or client.is_up():
         yield client, False
         return
@@ -202,7 +203,7 @@ def _gateway(server: str, data: Path, roots: list[str], console: Console) -> Ite
         stack = Stack(data, settings=reading(roots))
         stack.__enter__()
     try:
-        yield Client(stack.address), True
+        yield Client(stack.address, token), True
     except KeyboardInterrupt:
         print("stopping: what is done is recorded, and the same command goes on from there", file=sys.stderr)
         raise

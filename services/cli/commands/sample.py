@@ -11,7 +11,7 @@ from rich.console import Console
 from services.cli.client import Client
 from services.cli.commands.download import download_all
 from services.cli.generating import complete
-from services.cli.options import DEFAULT_SERVER, AsJson, RunName, Server, run_id
+from services.cli.options import DEFAULT_SERVER, AsJson, RunName, Server, Token, run_id
 from services.common.errors import NotFound
 
 
@@ -24,10 +24,11 @@ def sample(
     seed: Annotated[int, typer.Option(min=0)] = 3407,
     quantization: Annotated[str, typer.Option(help="Which file; the run's first if empty.")] = "",
     server: Server = DEFAULT_SERVER,
+    token: Token = "",
     as_json: AsJson = False,
 ) -> None:
     """Show a run's samples, or complete your own beginnings with its GGUF on this machine."""
-    client = Client(server)
+    client = Client(server, token)
     name = run_id(run)
     if not prompt:
         samples = json.loads(client.file(name, "summary.json")).get("samples", [])

@@ -19,13 +19,20 @@ async def model(context: Context, state: State) -> Model:  # noqa: ARG001 (it ne
 
     async def attempt() -> ingest_pb2.BaseModel:
         responses = clients.stream(
-            context.peers.ingest.FetchModel, request, ingest_pb2.FetchModelResponse, context.settings.bulk_seconds
+            context.peers.ingest.FetchModel,
+            request,
+            ingest_pb2.FetchModelResponse,
+            context.settings.bulk_seconds,
+            context.meter.count_recorded,
         )
+        fetched: ingest_pb2.BaseModel | None = None
         async for response in responses:
             if response.HasField("progress"):
                 context.meter.show(response.progress)
             if response.HasField("model"):
-                return response.model
+                fetched = response.model  # and on to the end, which tells whether it came from a record
+        if fetched is not None:
+            return fetched
         raise Internal("NO_MODEL", "ingest ended the fetch without a model")
 
     return Model(await patiently(context, "ingest", attempt))

@@ -42,7 +42,11 @@ async def _found(context: Context, may_be_none: bool) -> tuple[list[ingest_pb2.B
         context.meter.begin(f"searching for {spec.topic!r}", spec.max_books, "books")
         books, matches = [], 0
         responses = clients.stream(
-            context.peers.ingest.SearchBooks, request, ingest_pb2.SearchBooksResponse, context.settings.book_seconds
+            context.peers.ingest.SearchBooks,
+            request,
+            ingest_pb2.SearchBooksResponse,
+            context.settings.book_seconds,
+            context.meter.count_recorded,
         )
         async for response in responses:
             books.append(response.book)

@@ -1,5 +1,6 @@
 // Shows /openapi.json: paths by tag, each with its parameters, body and answers.
-"use strict";
+import { call } from "./gateway.js";
+
 const make = (tag, text, ...children) => {
   const node = document.createElement(tag);
   if (text) node.textContent = text;
@@ -51,7 +52,9 @@ function operation(path, method, does, document_) {
   }
   return card;
 }
-fetch("/openapi.json").then((answer) => answer.json()).then((document_) => {
+call("GET", "/openapi.json").then((document_) => {
+  const whole = new Blob([JSON.stringify(document_, null, 2)], { type: "application/json" });
+  document.getElementById("document").href = URL.createObjectURL(whole); // a link would bring no token
   for (const part of document_.info.description.trim().split("\n\n"))
     document.getElementById("about").append(make("p", part));
   const groups = new Map();

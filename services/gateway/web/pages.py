@@ -18,9 +18,12 @@ _FILES = {
     "/": ("runs.html", "text/html; charset=utf-8"),
     "/docs": ("docs.html", "text/html; charset=utf-8"),
     "/web/runs.css": ("runs.css", "text/css; charset=utf-8"),
+    "/web/gateway.js": ("gateway.js", "text/javascript; charset=utf-8"),
     "/web/runs.js": ("runs.js", "text/javascript; charset=utf-8"),
     "/web/docs.js": ("docs.js", "text/javascript; charset=utf-8"),
 }
+PAGES = frozenset(_FILES)
+"""Their paths. They hold nothing of a run, so that no token is needed to read them."""
 
 
 def pages_router() -> APIRouter:

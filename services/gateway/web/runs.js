@@ -1,9 +1,9 @@
 // The web page: runs, one run live, and a form that starts one. Everything shown is text, never markup.
-"use strict";
+import { call, events, hasToken, problemOf, send } from "./gateway.js";
 
 const view = document.getElementById("view");
 const FINAL = new Set(["STATE_SUCCEEDED", "STATE_FAILED", "STATE_CANCELLED"]);
-let events = null;
+let following = null;
 let shown = "";
 
 function make(tag, options = {}, ...children) {
@@ -38,18 +38,6 @@ function duration(seconds) {
 function badge(state) {
   const kind = state === "STATE_SUCCEEDED" ? "good" : state === "STATE_FAILED" ? "bad" : "soft";
   return make("span", { className: kind }, stateOf(state));
-}
-
-async function call(method, path, body) {
-  const options = { method, headers: {} };
-  if (body !== undefined) {
-    options.headers["Content-Type"] = "application/json";
-    options.body = JSON.stringify(body);
-  }
-  const answer = await fetch(path, options);
-  const value = await answer.json();
-  if (!answer.ok) throw Object.assign(new Error(value.error.message), value.error);
-  return value;
 }
 
 // The list of runs.
@@ -109,8 +97,20 @@ function actions(run, id, final) {
     location.hash = "#/";
   });
   if ((run.files || []).some((file) => file.name === "report.html"))
-    box.append(make("a", { href: `/v1/runs/${id}/files/report.html` }, "The report"));
+    box.append(linkTo(id, "report.html", "The report"));
   return box;
+}
+
+// A browser sends no token when it opens a link, so the gateway is asked for one that carries its permission.
+function linkTo(id, name, text) {
+  const path = name.split("/").map(encodeURIComponent).join("/");
+  const link = make("a", { href: `/v1/runs/${id}/files/${path}` }, text);
+  link.onclick = async (event) => {
+    if (!hasToken()) return;
+    event.preventDefault();
+    try { location.assign((await call("POST", `/v1/runs/${id}/links/${path}`)).url); } catch (error) { fail(error); }
+  };
+  return link;
 }
 
 function stages(run) {
@@ -160,7 +160,7 @@ function results(run, id, summary) {
       make("div", {}, make("small", {}, "tuned"), make("blockquote", {}, sample.tuned))));
   if ((run.files || []).length)
     add("Files", table(["file", "SHA-256", "size"], run.files.map((file) => [
-      make("a", { href: `/v1/runs/${id}/files/${file.name.split("/").map(encodeURIComponent).join("/")}` }, file.name),
+      linkTo(id, file.name, file.name),
       make("code", {}, file.file.sha256.slice(0, 16) + "…"), size(file.file.size_bytes)]), 1));
   const books = summary.books || [];
   if (books.length || (summary.refusals || []).length)
@@ -173,22 +173,18 @@ function results(run, id, summary) {
   return parts;
 }
 
-function watch(id) {
-  events = new EventSource(`/v1/runs/${id}/events`);
-  events.addEventListener("run", async (event) => {
+async function watch(id) {
+  following = new AbortController();
+  for await (const event of events(`/v1/runs/${id}/events`, following.signal)) {
+    if (event.event === "error") throw JSON.parse(event.data).error;
     const run = JSON.parse(event.data);
     if (idOf(run) !== shown) return;
     showRun(run);
-    if (!FINAL.has(run.state)) return;
-    events.close();
-    if (!run.summary) return;
-    const answer = await fetch(`/v1/runs/${id}/files/summary.json`);
-    if (answer.ok && idOf(run) === shown) showRun(run, await answer.json());
-  });
-  events.addEventListener("error", (event) => {
-    if (event.data) { events.close(); fail(JSON.parse(event.data).error); }
-    else if (events.readyState === EventSource.CLOSED) call("GET", `/v1/runs/${id}`).catch(fail);
-  });
+    if (!FINAL.has(run.state)) continue;
+    const summary = run.summary ? await call("GET", `/v1/runs/${id}/files/summary.json`) : null;
+    if (summary && idOf(run) === shown) showRun(run, summary);
+    return;
+  }
 }
 
 // The form.
@@ -244,8 +240,8 @@ async function upload(file) {
   const data = await file.arrayBuffer();
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
   const sha256 = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  const answer = await fetch(`/v1/uploads/${sha256}`, { method: "PUT", body: data });
-  if (!answer.ok) { const { error } = await answer.json(); throw Object.assign(new Error(error.message), error); }
+  const answer = await send(`/v1/uploads/${sha256}`, { method: "PUT", body: data });
+  if (!answer.ok) throw await problemOf(answer);
   return sha256;
 }
 
@@ -256,11 +252,11 @@ function fail(error) {
 }
 
 function route() {
-  if (events) events.close();
+  following?.abort();
   const run = location.hash.match(/^#\/runs\/([0-9a-z]+)$/);
   shown = run ? run[1] : "";
   view.replaceChildren();
-  if (run) watch(shown);
+  if (run) watch(shown).catch(fail);
   else showForm();
   listRuns().catch(fail);
 }

@@ -74,7 +74,7 @@ async def test_equal_specs_are_one_work_and_give_equal_digests(store: Store, ser
     assert [dict(s.digests) for s in first.stages] == [dict(s.digests) for s in second.stages]
     recorded = {s.name: s.recorded for s in second.stages}
     assert recorded["fetch"] == recorded["clean"] == recorded["chunk"] == 6
-    assert recorded["dataset"] == recorded["train"] == recorded["export"] == 1
+    assert recorded["dataset"] == recorded["model"] == recorded["train"] == recorded["export"] == 1
 
 
 async def test_two_equal_runs_at_once_are_one_training(store: Store, services: Services) -> None:

@@ -36,7 +36,7 @@ async def gateway(store: Store, services: Services) -> AsyncIterator[Gateway]:
 @pytest.fixture
 async def http(gateway: Gateway) -> AsyncIterator[httpx.AsyncClient]:
     async with (
-        serving_http(create_app(gateway), "127.0.0.1", 0, 1.0) as port,
+        serving_http(create_app(gateway, None), "127.0.0.1", 0, 1.0) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30.0) as client,
     ):
         yield client
