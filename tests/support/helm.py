@@ -28,20 +28,20 @@ class Helm:
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
+        self._rendered: dict[str, list[Object]] = {}
 
     def render(self, values: Object | None = None, chart: Path = CHART, name: str = "bookmill") -> list[Object]:
-        """Renders a chart into objects, those of tests included, without its notes.
+        """Renders a chart into objects, those of tests included, without its notes. Asked twice, it gives the same.
 
         Raises:
             HelmRefused: with Helm's words.
         """
-        return [
-            found
-            for path, text in self.texts(values, chart, name).items()
-            if not path.endswith(".txt")
-            for found in yaml.safe_load_all(text)
-            if found
-        ]
+        key = json.dumps([values, name]) if chart == CHART else ""
+        if key not in self._rendered or not key:
+            texts = self.texts(values, chart, name)
+            whole = "\n---\n".join(text for path, text in texts.items() if not path.endswith(".txt"))
+            self._rendered[key] = [found for found in yaml.load_all(whole, yaml.CSafeLoader) if found]
+        return self._rendered[key]
 
     def texts(self, values: Object | None = None, chart: Path = CHART, name: str = "bookmill") -> dict[str, str]:
         """Renders a chart into text, by template.

@@ -15,6 +15,7 @@ Call with (dict "root" $ "name" "clean") and, where the service has more:
 {{- $fullname := printf "%s-%s" (include "bookmill.fullname" $root) .name -}}
 {{- $labels := dict "root" $root "component" .name -}}
 {{- $files := merge (dict "store" (dict "secret" (dict "secretName" (include "bookmill.storeSecret" $root)))) (default dict .files) -}}
+{{- range $folder, $secret := $values.secretFiles }}{{- $_ := set $files $folder (dict "secret" (dict "secretName" $secret)) }}{{- end -}}
 apiVersion: v1
 kind: ServiceAccount
 metadata:

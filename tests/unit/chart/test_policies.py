@@ -1,5 +1,6 @@
 """What holds for every pod that the chart and its services make; each proved by a broken chart."""
 
+import ipaddress
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
@@ -146,6 +147,36 @@ CLOSE = {"networkPolicy": {"apiServerCidrs": ["172.18.0.2/32"]}}
 
 def test_what_is_named_goes_through_and_nothing_else(render: Render) -> None:
     assert set(connections(render(CLOSE))) == expected()
+
+
+def bad_ranges(objects: list[Object]) -> list[str]:
+    """What the API server refuses of address ranges: an exception must be a part, and of the same family."""
+    blocks = [block for it in objects if it["kind"] == "NetworkPolicy" for block in _blocks(it["spec"])]
+    pairs = [(ipaddress.ip_network(b["cidr"]), ipaddress.ip_network(part)) for b in blocks for part in b["except"]]
+    return [
+        f"{part} of {whole}"
+        for whole, part in pairs
+        if part == whole
+        or not part.subnet_of(whole)  # type: ignore[arg-type]
+        or getattr(part.network_address, "ipv4_mapped", None)  # which is version 4 to it
+    ]
+
+
+def _blocks(value: object) -> Iterator[Object]:
+    if isinstance(value, dict):
+        if "except" in value:
+            yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from _blocks(inner)
+
+
+def test_ranges_are_those_that_the_api_server_takes(helm: Helm, broken: Broken) -> None:
+    assert bad_ranges(helm.render()) == []
+    chart = broken("templates/networkpolicies.yaml", '"2000::/3"', '"::/0"')
+    chart = broken("templates/networkpolicies.yaml", '"2002::/16"', '"::ffff:0:0/96"')
+    assert bad_ranges(helm.render(chart=chart)) == ["::ffff:0:0/96 of ::/0"]
 
 
 def test_names_are_looked_up_over_udp(render: Render) -> None:

@@ -239,7 +239,8 @@ def test_hooks_leave_nothing(helm: Helm) -> None:
 
 def test_credentials_are_long_and_made_by_chance(helm: Helm) -> None:
     def data(name: str) -> dict[str, bytes]:
-        return {k: base64.b64decode(v) for k, v in one(helm.render(), "Secret", name)["data"].items()}
+        made = list(yaml.safe_load_all(helm.texts()["bookmill/templates/credentials.yaml"]))
+        return {k: base64.b64decode(v) for k, v in one(made, "Secret", name)["data"].items()}
 
     assert {k: len(v) for k, v in data("bookmill-store").items()} == {"access_key": 20, "secret_key": 40}
     assert len(data("bookmill-token")["token"]) == 40
@@ -259,6 +260,15 @@ def test_secrets_of_ones_own_are_used(helm: Helm, tmp_path: Path) -> None:
         | {"access_key": "a", "secret_key": "s"}
     )
     assert (store.endpoint, store.secure, store.bucket) == ("s3.example:8443", True, "books")
+
+
+def test_secrets_for_settings_are_files(helm: Helm) -> None:
+    objects = helm.render({"services": {"ingest": {"secretFiles": {"mirror": "my-secret"}}}})
+    mounts = {m["mountPath"]: m["name"] for m in pod_of(objects, "ingest")["containers"][0]["volumeMounts"]}
+    volume = next(v for v in pod_of(objects, "ingest")["volumes"] if v["name"] == mounts["/etc/bookmill/mirror"])
+    assert volume["secret"] == {"secretName": "my-secret", "defaultMode": 0o440}
+    with pytest.raises(HelmRefused):
+        helm.render({"services": {"ingest": {"secretFiles": {"store": "my-secret"}}}})
 
 
 def test_hub_tokens_are_files_of_one_service_each(helm: Helm) -> None:

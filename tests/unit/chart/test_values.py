@@ -65,7 +65,7 @@ def nested(path: tuple[str, ...], value: object) -> Object:
     return value
 
 
-OPEN = {"commonLabels", "nodeSelector", "env", "clientLabel", "annotations"}
+OPEN = {"commonLabels", "nodeSelector", "env", "secretFiles", "clientLabel", "annotations"}
 """Maps whose keys are the user's."""
 MAPS = [(), *(path for path in keys(DEFAULTS) if isinstance(at(DEFAULTS, path), dict) and path[-1] not in OPEN)]
 
