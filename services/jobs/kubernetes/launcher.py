@@ -8,6 +8,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import yaml
 
@@ -20,11 +22,14 @@ from services.jobs.kubernetes.settings import ClusterSettings
 from services.jobs.launcher import Order, Phase, Status
 from services.jobs.records import JobRecords
 
+T = TypeVar("T")
+
 RECENT_SECONDS = 1.0
 """A state this old is given again, so that many who watch one job cost the API no more than one."""
 
 _GONE_SECONDS = 0.5  # between two looks whether a Job is gone
 _PATIENCE_SECONDS = 300.0  # beyond the grace period, for a Job that is to be replaced
+_THREADS = 8
 _MADE = "Created pod: "
 _REPLACING = Status(Phase.WAITING, "STOPPING", "waits until the pod before it has stopped")
 
@@ -60,6 +65,8 @@ class KubernetesLauncher:
         self._owner_uid = ""
         self._recent: dict[str, tuple[float, Status | None]] = {}
         self._replacing: dict[str, asyncio.Task[None]] = {}
+        # Of its own: a cluster that does not answer must not keep others from the store.
+        self._threads = ThreadPoolExecutor(_THREADS, "cluster")
 
     async def connect(self) -> None:
         """Finds the cluster and the object that is to own the Jobs.
@@ -69,9 +76,9 @@ class KubernetesLauncher:
             Unavailable: `NO_CLUSTER`, `CLUSTER_UNAVAILABLE`.
             PermissionDenied: `CLUSTER_FORBIDDEN`.
         """
-        self._cluster = await asyncio.to_thread(Cluster, self._settings.namespace)
+        self._cluster = await self._asked(Cluster, self._settings.namespace)
         if self._settings.owner is not None:
-            self._owner_uid = await asyncio.to_thread(self._cluster.uid, self._settings.owner)
+            self._owner_uid = await self._asked(self._cluster.uid, self._settings.owner)
 
     async def start(self, order: Order) -> None:
         """See `Launcher`. A Job that has ended is deleted first, and the new one made when its pods are gone.
@@ -81,10 +88,10 @@ class KubernetesLauncher:
             PermissionDenied: `CLUSTER_FORBIDDEN`.
         """
         self._recent.pop(order.job, None)
-        if order.job in self._replacing:
+        if order.job in self._replacing or await self._asked(self._is_alive, order.name):
             return
         body = await asyncio.to_thread(self._body, order)
-        if await asyncio.to_thread(self._make, body):
+        if await self._asked(self._make, body):
             return
         if order.job not in self._replacing:
             task = asyncio.create_task(self._replaced(order, body))
@@ -98,7 +105,7 @@ class KubernetesLauncher:
         seen, status = self._recent.get(job, (0.0, None))
         if seen and time.monotonic() - seen < RECENT_SECONDS:
             return status
-        status = await asyncio.to_thread(self._look, self._name(job))
+        status = await self._asked(self._look, self._name(job))
         now = time.monotonic()
         self._recent = {key: value for key, value in self._recent.items() if now - value[0] < RECENT_SECONDS}
         # A failure is written down by whoever reads it, which must not happen once the Job has been replaced.
@@ -111,13 +118,13 @@ class KubernetesLauncher:
         self._recent.pop(job, None)
         if (task := self._replacing.pop(job, None)) is not None:
             task.cancel()
-        await asyncio.to_thread(self._api.delete_job, self._name(job))
+        await self._asked(self._api.delete_job, self._name(job))
         self._recent.pop(job, None)
 
     async def requests(self) -> Mapping[str, str]:
         """See `Launcher`."""
         chosen = {key: value for key, value in self._labels().items() if key in {NAME, INSTANCE, COMPONENT}}
-        jobs = await asyncio.to_thread(lambda: list(self._api.jobs(chosen)))
+        jobs = await self._asked(lambda: list(self._api.jobs(chosen)))
         return {job["metadata"]["name"]: request for job in jobs if (request := _request(job))}
 
     def manifest(self, order: Order) -> str:
@@ -131,7 +138,8 @@ class KubernetesLauncher:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._cluster is not None:
-            await asyncio.to_thread(self._cluster.close)
+            await self._asked(self._cluster.close)
+        self._threads.shutdown(wait=False)
 
     @property
     def _api(self) -> Cluster:
@@ -139,12 +147,20 @@ class KubernetesLauncher:
             raise Unavailable("NO_CLUSTER", "the launcher is not connected")
         return self._cluster
 
+    async def _asked(self, call: Callable[..., T], *arguments: Any) -> T:
+        """Makes a call that blocks, in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
+
     def _labels(self) -> dict[str, str]:
         return labels(self._settings, self._component)
 
     def _body(self, order: Order) -> Object:
         needs = needs_of(order, self._needs)
         return manifest(order, self._settings, self._component, needs, self._owner_uid)
+
+    def _is_alive(self, name: str) -> bool:
+        job = self._api.job(name)
+        return job is not None and not is_over(job)
 
     def _make(self, body: Object) -> bool:
         """Makes a Job, or begins to make room for it.
@@ -174,7 +190,7 @@ class KubernetesLauncher:
                 # Cancelled meanwhile, from wherever: then it is not made.
                 if await asyncio.to_thread(self._records.outcome, order.job) is not None:
                     return
-                if await asyncio.to_thread(self._make, body):
+                if await self._asked(self._make, body):
                     return
             except BookmillError as error:
                 _log.warning("a Job was not made yet", extra={"job_name": order.name, "reason": error.reason})
