@@ -120,8 +120,7 @@ async def test_what_a_later_stage_refuses_is_set_aside_there(store: Store, servi
 
 async def test_a_source_that_answers_again_costs_no_book(store: Store, services: Services) -> None:
     away = Unavailable("SOURCE_UNAVAILABLE", "try later")
-    # One call is five of gRPC's own attempts: the first fails, the second is answered.
-    services.faults.raises["FetchBook:gutenberg:900001"] = [away] * 5
+    services.faults.raises["FetchBook:gutenberg:900001"] = [away] * 2  # and the third try is answered
     async with gateway_for(store, services) as gateway:
         run = await ended(gateway, (await gateway.create(spec(max_books=2))).name)
     assert run.state == object_pb2.STATE_SUCCEEDED
