@@ -20,7 +20,7 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends gcc libc6-dev \
  && rm -rf /var/lib/apt/lists/*
-COPY requirements/train-gpu.txt /app/requirements/
+COPY requirements/train-gpu.txt requirements/constraints-gpu.txt /app/requirements/
 RUN python -m venv --without-pip /app \
  && python -m pip --python /app/bin/python install -r /app/requirements/train-gpu.txt
 COPY --from=code /src /app/src

@@ -1,0 +1,1 @@
+"""Programs that tests run in the cluster, in the image `e2e`."""

@@ -1,0 +1,135 @@
+"""The release in the cluster with what tests put beside it: the example catalogue, a client pod, a base model."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deploy.kind import release
+from tests.support.e2e_cluster import Cluster, Object, eventually, program_pod
+from tests.support.e2e_runs import Gateway, Run, spec
+
+VALUES = Path(__file__).resolve().parents[1] / "e2e" / "values.yaml"
+CLIENT = "client"
+"""The pod that may call every service, by the label that the values name."""
+CLIENT_LABEL = {"bookmill.dev/client": "true"}
+STORE_NODE = {"bookmill.dev/for": "store"}
+"""The node that no test drains."""
+
+
+@dataclass
+class Bookmill:
+    """The installed release."""
+
+    cluster: Cluster
+    gateway: Gateway
+    model: str
+    """URI of the tiny base model, which was uploaded."""
+    measured: dict[str, float] = field(default_factory=dict)
+    """Seconds and bytes, by what was measured; shown at the end."""
+    tables: list[str] = field(default_factory=list)
+    """Shown at the end too."""
+
+    def spec(self, **options: Any) -> Run:
+        """Gives what a small run asks for, see `e2e_runs.spec`."""
+        return spec(self.model, **options)
+
+    def call(self, service: str, method: str, request: Object) -> Object:
+        """Calls a service from a pod that may; `{"response"}`, or `{"code", "reason", "message"}`."""
+        address = f"dns:///{self.name(service)}:50051"
+        command = ("python", "-m", "programs.call", address, method, json.dumps(request))
+        return dict(json.loads(self.cluster.run_in(CLIENT, *command)))
+
+    def response(self, service: str, method: str, request: Object) -> Object:
+        """As `call`, of a call that is answered."""
+        answer = self.call(service, method, request)
+        assert "response" in answer, answer
+        return dict(answer["response"])
+
+    def name(self, service: str) -> str:
+        """Gives the name of a service's Deployment and Service."""
+        return f"{self.cluster.settings.release}-{service}"
+
+    def training_spec(self, summary: Run, **hyperparameters: Any) -> Object:
+        """Gives the specification of a training on what a run made, with hyper-parameters of its own."""
+        trained = next(stage for stage in summary["stages"] if stage["name"] == "train")
+        assert trained["state"] == "SUCCEEDED", trained
+        listed = self.response("train", "TrainService/ListTrainingJobs", {"page_size": 100})["training_jobs"]
+        adapter = trained["digests"]["adapter"]
+        found = next(job for job in listed if job.get("result", {}).get("adapter", {}).get("sha256") == adapter)
+        # Of what was filled in nothing is changed but what is asked for.
+        return {**found["spec"], "hyperparameters": {**found["spec"]["hyperparameters"], **hyperparameters}}
+
+    def training(self, name: str) -> Object:
+        """Looks at a training job."""
+        return self.response("train", "TrainService/GetTrainingJob", {"name": name})
+
+    def job_of(self, run: Run) -> str:
+        """Gives the name of the Job that trains for a run."""
+        pod = self.cluster.pods("trainer")[-1]
+        del run
+        return str(pod["metadata"]["labels"]["batch.kubernetes.io/job-name"])
+
+    def manifest(self, spec: Object) -> Object:
+        """Gives the Job of a training, as the service shows it without making it."""
+        request = {"spec": spec, "validate_only": True}
+        shown = self.response("train", "TrainService/CreateTrainingJob", request)["manifest"]
+        return dict(yaml.safe_load(shown))
+
+    @contextmanager
+    def holding_gpus(self, count: int = 1) -> Iterator[None]:
+        """Takes the cluster's GPUs away, so that trainings wait."""
+        pod = program_pod(self.cluster.settings, "holder", ["programs.hold"], resources={"nvidia.com/gpu": str(count)})
+        self.cluster.apply(pod)
+        try:
+            self.cluster.kubectl("wait", "pod/holder", "--for=condition=Ready", "--timeout=120s")
+            yield
+        finally:
+            self.cluster.delete("pod", "holder")
+
+
+def install(cluster: Cluster, *more: str) -> float:
+    """Installs the release with what stands beside it, and gives the seconds until it is ready."""
+    release.make_namespace(cluster.settings)
+    cluster.apply(*_catalogue(cluster))
+    began = time.monotonic()
+    release.install(cluster.settings, (VALUES,), more)
+    seconds = time.monotonic() - began
+    # After the release, whose Secret it mounts.
+    token = {"secret": {"secretName": f"{cluster.settings.release}-token"}}
+    volumes = [("/etc/bookmill/token", token)]
+    pod = program_pod(cluster.settings, CLIENT, ["programs.hold"], CLIENT_LABEL, volumes=volumes, node=STORE_NODE)
+    cluster.apply(pod)
+    cluster.kubectl("wait", "pod/catalogue", f"pod/{CLIENT}", "--for=condition=Ready", "--timeout=120s")
+    return seconds
+
+
+def gateway(cluster: Cluster) -> Gateway:
+    """Opens a connection to the gateway, when it answers on this machine."""
+    address = f"http://{release.address(cluster.settings, 30080)}"
+    opened = Gateway(address, release.token(cluster.settings))
+    eventually(lambda: _answers(opened), bool, 60, f"answer from {address}")
+    return opened
+
+
+def _answers(gateway: Gateway) -> bool:
+    try:
+        return gateway.request("GET", "/healthz").status_code == 200
+    except Exception:  # noqa: BLE001 (whatever it is, it does not answer yet)
+        return False
+
+
+def _catalogue(cluster: Cluster) -> list[Object]:
+    arguments = ["deploy.examples.catalogue", "--host=0.0.0.0", "--port=8600"]
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "catalogue"},
+        "spec": {"selector": {"app": "catalogue"}, "ports": [{"port": 8600, "targetPort": 8600}]},
+    }
+    return [program_pod(cluster.settings, "catalogue", arguments, node=STORE_NODE), service]
