@@ -4,12 +4,14 @@ The disk holds two copies of the model in 16 bits at the most, whatever its size
 GGUF, then GGUF and a quantised one.
 """
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
 
+from services.common.canonical import canonical_json
 from services.common.objects import Reference
 from services.evaluation.texts import held_out_tokens, start_token, token_ids
 from services.export.job.config import Plan
@@ -89,8 +91,16 @@ class Bench:
         if self.stop.requested:
             raise Interrupted(message=f"asked to stop while {activity}; the stages that are done stay done")
 
-    def text(self) -> dict[str, Any]:
+    def held_out(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Gives the text that everything is measured on, from `make_text`'s record."""
+        text: dict[str, Any] = json.loads(self.store.read(Reference.from_json(record["text"])))
+        return text
+
+    def make_text(self) -> dict[str, Any]:
         """Reads the text that everything is measured on, as ids of the base model's tokenizer.
+
+        Returns:
+            The record. It refers to an object, since ids may be a million.
 
         Raises:
             BadConfiguration: `NO_TEXT`: the dataset is empty, or too short to predict anything of.
@@ -111,7 +121,7 @@ class Bench:
             raise BadConfiguration("NO_TEXT", f"{split} has {len(tokens)} tokens: too few to predict any")
         longest = read_json(self.base / "config.json").get("max_position_embeddings") or self._plan.context_length
         text = tokenizer.decode(tokens, clean_up_tokenization_spaces=False)
-        return {
+        found = {
             "split": split.removesuffix(".parquet"),
             "tokens": tokens,
             "window": min(self._plan.context_length, longest),
@@ -121,6 +131,8 @@ class Bench:
             "end": tokenizer.eos_token_id,
             "end_text": tokenizer.eos_token,
         }
+        area = f"checkpoints/{self._context.job}"
+        return {"text": self.store.put_bytes(area, canonical_json(found), ".text").to_json()}
 
     def _folder(self, name: str, reference: Reference) -> Path:
         path = self.path(name)

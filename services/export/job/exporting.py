@@ -30,7 +30,7 @@ def export(spec: export_pb2.ExportSpec, context: JobContext) -> export_pb2.Expor
     plan = Plan.from_spec(spec)
     torch.set_num_threads(context.threads)
     stages, bench = Stages(context), Bench(plan, context)
-    text = stages.run("text", bench.text)
+    text = bench.held_out(stages.run("text", bench.make_text))
     measured = stages.run("base", lambda: measure_base(plan, bench, text))
     merged = stages.run("merged", lambda: make_merged(plan, bench, text, measured))
     files = {F16: stages.run(F16, lambda: make_f16(plan, bench, text, merged))}

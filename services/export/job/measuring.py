@@ -36,7 +36,7 @@ def measure(subject: str, model: Any, text: Mapping[str, Any], bench: Bench) -> 
     Args:
         subject: what it is, for progress.
         model: the model.
-        text: of `Bench.text`.
+        text: of `Bench.held_out`.
         bench: is told the progress.
 
     Raises:

@@ -4,6 +4,7 @@ An attempt that was stopped or killed goes on with the first stage that has no r
 the store before its record is, and a record whose files are gone counts as none.
 """
 
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -33,6 +34,7 @@ class Stages:
         found: Any = self._context.store.get_record(key)
         if found is not None and all(self._is_there(reference) for reference in _references(found)):
             return dict(found)
+        gc.collect()  # of an earlier stage: models hold themselves in cycles, and memory holds one at a time
         made = work()
         self._context.store.put_record(key, made)
         return made
