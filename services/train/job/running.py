@@ -127,8 +127,6 @@ def _fix_arithmetic(threads: int, on: models.Accelerator) -> None:
     torch.set_num_threads(threads)
     # Some GPU kernels have no deterministic form; there, the recorded result stands.
     torch.use_deterministic_algorithms(not on.gpu)
-    # It would also fill all fresh memory, to show up who reads it unwritten: a check for developers that costs a tenth.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def _keep_adapter(model: Any, context: JobContext, base_model: str) -> Reference:

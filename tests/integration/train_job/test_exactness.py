@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.jobs.exits import Interrupted
+from services.train.job.checkpoints import FILES, Checkpoints
 from tests.support.training import TrainingProgram
 
 STEPS = 10
@@ -113,3 +114,37 @@ def test_a_damaged_checkpoint_is_passed_over(program: TrainingProgram, tmp_path:
     steps: list[int] = []
     assert program.attempt(tmp_path / "again", steps.append) == expected
     assert steps == [9, 10], "it went on from step 8"
+    newest = Checkpoints(program.store, program.job).newest(tmp_path / "newest")
+    assert newest is not None
+    assert newest.step == STEPS, "it was written anew"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_arithmetic")
+def test_no_step_is_taken_after_the_last(program: TrainingProgram, tmp_path: Path) -> None:
+    program.spec.hyperparameters.max_steps = 3  # in the middle of an epoch, where the trainer would go on
+    expected = program.attempt(tmp_path / "undisturbed")
+    program.forget()
+
+    def stop(step: int) -> None:
+        if step == 3:
+            raise StopIteration
+
+    with pytest.raises(Interrupted, match="after step 3 of 3"):
+        program.attempt(tmp_path / "stopped", stop)
+    assert not list(program.store.list("adapters/"))
+    steps: list[int] = []
+    assert program.attempt(tmp_path / "again", steps.append) == expected
+    assert steps == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_arithmetic")
+def test_two_checkpoints_are_kept(program: TrainingProgram, tmp_path: Path) -> None:
+    program.attempt(tmp_path / "scratch")
+    area = f"checkpoints/{program.job}/"
+    folders = {key.removeprefix(area).split("/")[0] for key in program.store.list(area)}
+    assert folders == {"before.json", "step-00000008", "step-00000010"}
+    keys = [key for key in program.store.list(area) if "step-" in key]
+    assert {key.rsplit("/", 1)[1] for key in keys} == {*FILES, "manifest.json"}
+    assert len(keys) == 2 * (len(FILES) + 1)
