@@ -286,8 +286,10 @@ async def test_a_cancelled_job_is_not_made_after_the_one_before_is_gone(
     await launcher.start(order)
     assert is_phase(Phase.WAITING, "STOPPING")(await launcher.status(order.job))
     JobRecords(store).put_outcome(order.job, Outcome(CANCELLED, "CANCELLED", "by another service"))
-    await until(launcher, order, lambda s: s is None)
-    assert not await _there(namespace, order.name)
+    before = await _uid(namespace, order.name)
+    await until(launcher, order, lambda s: s is None or s.phase is Phase.STOPPING)
+    last = await eventually(lambda: _uid(namespace, order.name), lambda uid: uid != before)
+    assert last is None
 
 
 async def _there(namespace: Namespace, name: str) -> bool:
