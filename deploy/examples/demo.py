@@ -7,6 +7,7 @@ the code of `bookmill run`: 0 only when everything was verified.
 
 import argparse
 import shlex
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -41,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     begun = time.monotonic()
     output: Path = given.output.resolve()
     model = output / "base-model"
-    build_base_model(model, lambda line: print(line, file=sys.stderr))
+    if not model.exists():  # it appears when it is whole
+        build_base_model(model, lambda line: print(line, file=sys.stderr))
     settings = {
         "BOOKMILL_INGEST_ROOTS": str(output),
         # The example catalogue is on loopback, which is refused unless it is named, and needs no politeness.
@@ -49,12 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "BOOKMILL_INGEST_SECONDS_BETWEEN_REQUESTS": "0",
         "BOOKMILL_INGEST_CATALOGUE_NAME": "examples",
     }
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it stops the services as Ctrl-C does
     try:
         with ExitStack() as running:
             if given.books is None:
                 shop = running.enter_context(catalogue.start(catalogue.TALES))
                 settings |= {"BOOKMILL_INGEST_CATALOGUE_URL": shop.url, "BOOKMILL_INGEST_MIRRORS": shop.url}
-                books = ["--topic=ghost stories", "--books=20"]
+                books = ["--topic=horror", "--books=20"]
             else:
                 books = [f"--from={given.books}"]
             steps = given.max_steps if given.max_steps is not None else 0 if given.books is None else 24

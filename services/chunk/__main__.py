@@ -1,15 +1,13 @@
 """Runs the chunk service: `python -m services.chunk`."""
 
-import asyncio
-
 from bookmill.v1 import chunk_pb2, chunk_pb2_grpc
 from services.chunk.rooms import prepare
 from services.chunk.servicer import ChunkServicer
 from services.chunk.settings import ChunkSettings
 from services.common import telemetry
+from services.common.opening import open_store
 from services.common.server import run, serve
 from services.common.settings import ServerSettings, StoreSettings, load
-from services.common.storage import Store
 from services.common.workers import Workers
 
 SERVICE = chunk_pb2.DESCRIPTOR.services_by_name["ChunkService"].full_name
@@ -23,8 +21,7 @@ def main() -> None:
 
 async def _serve(settings: ChunkSettings, store_settings: StoreSettings, server: ServerSettings) -> None:
     prepare(settings.work_dir)
-    store = Store(store_settings)
-    await asyncio.to_thread(store.ensure_bucket)
+    store = await open_store(store_settings)
     workers = Workers(server.workers)
     servicer = ChunkServicer(store, workers, settings)
     try:

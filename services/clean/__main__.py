@@ -1,14 +1,12 @@
 """Runs the clean service: `python -m services.clean`."""
 
-import asyncio
-
 from bookmill.v1 import clean_pb2, clean_pb2_grpc
 from services.clean.servicer import CleanServicer
 from services.clean.settings import CleanSettings
 from services.common import telemetry
+from services.common.opening import open_store
 from services.common.server import run, serve
 from services.common.settings import ServerSettings, StoreSettings, load
-from services.common.storage import Store
 from services.common.workers import Workers
 
 SERVICE = clean_pb2.DESCRIPTOR.services_by_name["CleanService"].full_name
@@ -21,8 +19,7 @@ def main() -> None:
 
 
 async def _serve(settings: CleanSettings, store_settings: StoreSettings, server: ServerSettings) -> None:
-    store = Store(store_settings)
-    await asyncio.to_thread(store.ensure_bucket)
+    store = await open_store(store_settings)
     workers = Workers(server.workers)
     servicer = CleanServicer(store, workers, settings.options())
     try:

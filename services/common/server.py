@@ -34,8 +34,15 @@ _MAX_DETAIL = 2000  # characters of a message or of one detail: all headers toge
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Runs a service to its end on uvloop, which serves half as many calls again as asyncio's loop."""
-    uvloop.run(main)
+    """Runs a service to its end on uvloop, which serves half as many calls again as asyncio's loop.
+
+    A service that cannot start says why in one line, with the reason, and exits with 1.
+    """
+    try:
+        uvloop.run(main)
+    except BookmillError as error:
+        _log.critical("cannot start", extra={"reason": error.reason, "detail": error.message})
+        raise SystemExit(1) from error
 
 
 async def serve(

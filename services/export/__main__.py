@@ -1,12 +1,10 @@
 """Runs the export service: `python -m services.export`."""
 
-import asyncio
-
 from bookmill.v1 import export_pb2, export_pb2_grpc
 from services.common import telemetry
+from services.common.opening import open_store
 from services.common.server import run, serve
 from services.common.settings import ServerSettings, StoreSettings, load
-from services.common.storage import Store
 from services.export.exporting_jobs import EXPORTING
 from services.export.needs import export_needs
 from services.export.publishing import Publisher
@@ -37,8 +35,7 @@ async def _serve(
     store_settings: StoreSettings,
     server: ServerSettings,
 ) -> None:
-    store = Store(store_settings)
-    await asyncio.to_thread(store.ensure_bucket)
+    store = await open_store(store_settings)
     publisher = Publisher(store, publishing)
     launcher = await make_launcher(
         EXPORTING, EXPORTER, export_needs(store), JobRecords(store), settings, store_settings, cluster

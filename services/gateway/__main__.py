@@ -1,22 +1,19 @@
 """The gateway's process: gRPC and REST on two ports of one address."""
 
 import asyncio
-import contextlib
 import logging
 import signal
 from functools import partial
 
 from bookmill.v1 import run_pb2_grpc
 from services.common import telemetry
-from services.common.errors import Unavailable
+from services.common.opening import open_store
 from services.common.server import run, serving
 from services.common.settings import ServerSettings, StoreSettings, load
-from services.common.storage import Store
 from services.gateway.bearer import Bearer
 from services.gateway.grpc_guard import TokenInterceptor
 from services.gateway.http_server import serving_http
 from services.gateway.operating import Gateway
-from services.gateway.patience import pause
 from services.gateway.peers import Peers
 from services.gateway.rest import create_app
 from services.gateway.servicer import RunServicer
@@ -34,14 +31,12 @@ def main() -> None:
 
 
 async def _serve(server: ServerSettings, store_settings: StoreSettings, settings: GatewaySettings) -> None:
+    store = await open_store(store_settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    store = Store(store_settings)
     bearer = Bearer(settings.token_file) if settings.token_file is not None else None
-    if not await _reached(store, stop):
-        return
     async with Peers.connected(settings) as peers:
         gateway = Gateway(store, peers, settings)
         register = partial(run_pb2_grpc.add_RunServiceServicer_to_server, RunServicer(gateway))
@@ -59,22 +54,6 @@ async def _serve(server: ServerSettings, store_settings: StoreSettings, settings
             gateway.stop_watches()
         await gateway.stop()
     _log.info("stopped")
-
-
-async def _reached(store: Store, stop: asyncio.Event) -> bool:
-    """Waits for the store, which may start after us; gives up only when we are stopped."""
-    tries = 0
-    while not stop.is_set():
-        try:
-            await asyncio.to_thread(store.ensure_bucket)
-        except Unavailable as error:
-            tries += 1
-            _log.warning("waiting for the store", extra={"detail": error.message})
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), pause(tries, 0.5))
-        else:
-            return True
-    return False
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 from bookmill.v1 import ingest_pb2, ingest_pb2_grpc
 from services.common import telemetry
+from services.common.opening import open_store
 from services.common.server import run, serve
 from services.common.settings import ServerSettings, StoreSettings, load
 from services.common.storage import Store
@@ -35,8 +36,7 @@ def main() -> None:
 
 
 async def _serve(settings: IngestSettings, store_settings: StoreSettings, server: ServerSettings) -> None:
-    store = Store(store_settings)
-    await asyncio.to_thread(store.ensure_bucket)
+    store = await open_store(store_settings)
     workers = Workers(server.workers)
     servicer = build_servicer(settings, store_settings, store, workers, SystemClock())
     try:

@@ -1,12 +1,10 @@
 """Runs the train service: `python -m services.train`."""
 
-import asyncio
-
 from bookmill.v1 import train_pb2, train_pb2_grpc
 from services.common import telemetry
+from services.common.opening import open_store
 from services.common.server import run, serve
 from services.common.settings import ServerSettings, StoreSettings, load
-from services.common.storage import Store
 from services.jobs.following import Jobs
 from services.jobs.kubernetes.manifest import TRAINER
 from services.jobs.kubernetes.settings import ClusterSettings, load_cluster
@@ -30,8 +28,7 @@ def main() -> None:
 async def _serve(
     settings: TrainSettings, cluster: ClusterSettings | None, store_settings: StoreSettings, server: ServerSettings
 ) -> None:
-    store = Store(store_settings)
-    await asyncio.to_thread(store.ensure_bucket)
+    store = await open_store(store_settings)
     launcher = await make_launcher(
         TRAINING, TRAINER, training_needs(store), JobRecords(store), settings, store_settings, cluster
     )

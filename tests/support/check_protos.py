@@ -22,8 +22,10 @@ def compare_generated() -> int:
         out = Path(folder)
         sources = sorted(str(p.relative_to(PROTOS)) for p in PROTOS.rglob("*.proto"))
         plugins = {"PATH": f"{sysconfig.get_path('scripts')}:/usr/bin:/bin"}
-        kinds = (f"--python_out={out}", f"--grpc_python_out={out}", f"--mypy_out=quiet:{out}", f"--mypy_grpc_out=quiet:{out}")
-        subprocess.run([sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTOS}", *kinds, *sources], env=plugins, check=True)
+        kinds = [f"--{kind}_out={out}" for kind in ("python", "grpc_python")]
+        kinds += [f"--{kind}_out=quiet:{out}" for kind in ("mypy", "mypy_grpc")]
+        command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{PROTOS}", *kinds, *sources]
+        subprocess.run(command, env=plugins, check=True)
         made = {p.relative_to(out) for p in out.rglob("*_pb2*")}
         there = {p.relative_to(PROTOS) for p in PROTOS.rglob("*_pb2*.py*") if "__pycache__" not in p.parts}
         different = (made ^ there) | {

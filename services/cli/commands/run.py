@@ -1,6 +1,7 @@
 """`bookmill run`: from a topic or one's own books to a verified model."""
 
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -199,6 +200,7 @@ def _gateway(server: str, token: str, data: Path, roots: list[str], console: Con
     if server or client.is_up():
         yield client, False
         return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it stops the services as Ctrl-C does
     with console.status("starting the store and the services"):
         stack = Stack(data, settings=reading(roots))
         stack.__enter__()
