@@ -28,9 +28,7 @@ def compare_generated() -> int:
         subprocess.run(command, env=plugins, check=True)
         made = {p.relative_to(out) for p in out.rglob("*_pb2*")}
         there = {p.relative_to(PROTOS) for p in PROTOS.rglob("*_pb2*.py*") if "__pycache__" not in p.parts}
-        different = (made ^ there) | {
-            p for p in made & there if not filecmp.cmp(out / p, PROTOS / p, shallow=False)
-        }
+        different = (made ^ there) | {p for p in made & there if not filecmp.cmp(out / p, PROTOS / p, shallow=False)}
     for path in sorted(different):
         print(f"protos/{path} is not what the protos give: run `make protos` and commit it")
     return 1 if different else 0
