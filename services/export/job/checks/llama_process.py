@@ -175,9 +175,8 @@ def _loss(library: Any, context: int, window: list[int], size: int) -> float:
 
 
 def _negative_log_likelihood(rows: np.ndarray, tokens: np.ndarray) -> float:
-    rows = rows.astype(np.float64)
     peak = rows.max(axis=1)
-    normaliser = peak + np.log(np.exp(rows - peak[:, None]).sum(axis=1))
+    normaliser = peak + np.log(np.exp(rows - peak[:, None]).sum(axis=1, dtype=np.float64))
     return float((normaliser - rows[np.arange(len(tokens)), tokens]).sum())
 
 
