@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import grpc
 
 from bookmill.v1 import run_pb2
-from services.common.errors import BookmillError, Corrupt, NotFound
+from services.common.errors import Corrupt, InvalidInput, NotFound
 from services.common.objects import Reference
 from services.common.storage import Store
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
-class RangeNotSatisfiable(BookmillError):
+class RangeNotSatisfiable(InvalidInput):
     """No byte of the file lies in the range; the metadata `size` says how many it has."""
 
     code = grpc.StatusCode.OUT_OF_RANGE
