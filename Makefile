@@ -60,7 +60,7 @@ protos-check: setup-dev ## Lint the protos, look for breaking changes, compare t
 	$(BIN)/python -m tests.support.check_protos
 
 bench: setup-dev ## Measure throughput, as ratios.
-	for file in tests/bench/bench_*.py; do $(BIN)/python $$file || exit 1; done
+	for file in $$(find tests/bench -name "*.py" -not -name "__init__.py"); do $(BIN)/python -m $$(echo "$${file%.py}" | tr / .) || exit 1; done
 
 dockerfiles: setup-dev ## Lint the Dockerfiles.
 	$(BIN)/hadolint deploy/docker/*.Dockerfile
