@@ -11,6 +11,9 @@ from services.cli import embedded_store
 from services.common.settings import StoreSettings
 from services.common.storage import Store
 
+# Before torch is imported: waiting threads sleep, so that tests do not take the cores from the servers they talk to.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 _numbers = itertools.count()
 
 

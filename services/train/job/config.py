@@ -12,6 +12,11 @@ _Number = TypeVar("_Number", int, float)
 PRECISIONS = ("auto", "4bit", "16bit")
 
 
+TRAIN_SPLIT = "train.parquet"
+TEST_SPLIT = "test.parquet"
+"""Files of a dataset, as BuildDataset names them; the second is absent where nothing is held out."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
     """Hyper-parameters with every value set; each says what it trades."""

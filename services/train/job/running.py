@@ -18,9 +18,8 @@ from services.jobs.program import JobContext
 from services.train.job import model as models
 from services.train.job.adapter import save_adapter
 from services.train.job.checkpoints import Checkpoints
-from services.train.job.config import TrainingConfig
+from services.train.job.config import TEST_SPLIT, TRAIN_SPLIT, TrainingConfig
 from services.train.job.data import check_split, load_sequences
-from services.train.job.program import TEST_SPLIT, TRAIN_SPLIT
 
 
 def run(

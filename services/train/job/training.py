@@ -106,7 +106,7 @@ def arguments(config: TrainingConfig, on: Accelerator, checkpointing: bool, step
         "gradient_checkpointing": checkpointing,
         "gradient_checkpointing_kwargs": {"use_reentrant": False} if checkpointing else None,
         # The logits of a large vocabulary are the most memory there is. Where memory counts they are made in chunks,
-        # for a tenth more time; unsloth has a kernel of its own for this.
+        # for a little more time; unsloth has a kernel of its own for this.
         "loss_type": "chunked_nll" if checkpointing else "nll",
         # Sequences come packed.
         "packing": False,
