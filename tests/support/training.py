@@ -159,7 +159,7 @@ class TrainingProgram:
                     stop.request()
 
         scratch.mkdir()
-        # One thread: tiny matrices gain nothing from more, and several would wait for each other where tests share a CPU.
+        # One thread: tiny matrices gain nothing from more, and several would wait for each other on shared cores.
         return train_model(self.spec, JobContext(self.store, self.job, scratch, stop, 1, sink))
 
     def result(self) -> train_pb2.TrainingResult | None:

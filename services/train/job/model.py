@@ -128,7 +128,7 @@ def adapters_off(model: Any) -> AbstractContextManager[None]:
 def cast_to_adapters(model: Any, cast: bool) -> None:
     """Sets whether the adapters' inputs are turned into the adapters' 32 bits.
 
-    Under autocast, which training is in on a CPU, they would be turned back at once at every use.
+    Under autocast, which training is in on a CPU, they would be turned back at every use.
     Outside of it, they must be.
     """
     for module in model.modules():
