@@ -11,6 +11,8 @@ GPU = "nvidia.com/gpu"
 GPU_NODE = "bookmill.dev/for=gpu"
 """The label of the node that says it has a GPU."""
 
+_LOADED = "bookmill.dev/images"
+"""An annotation of nodes: the images that were loaded, with their ids."""
 _CONFIG = ROOT / "deploy" / "kind" / "cluster.yaml"
 _READY_SECONDS = 180
 _GPU_SECONDS = 60
@@ -74,13 +76,14 @@ def give_gpu(settings: Settings, node: str, count: int = 1) -> None:
 
 
 def load(settings: Settings) -> None:
-    """Copies the images from this machine into the nodes. Raises Failed: one was not built."""
-    named = [settings.image(name) for name in IMAGES]
+    """Copies the images from this machine into the nodes that have not got them. Raises Failed: one was not built."""
     # On nodes without a GPU the scheduler's part is real and the arithmetic a CPU's.
     stand_in = settings.image("train-gpu")
     run(("docker", "tag", settings.image("train-cpu"), stand_in))
-    images = [*named, stand_in, *filter(None, (settings.minio_image, *settings.more_images))]
-    run(("kind", "load", "docker-image", f"--name={settings.cluster}", *images), timeout=1800)
+    named = [*(settings.image(name) for name in IMAGES), stand_in]
+    # Nothing of ours runs on the control plane; each node that is left out saves a minute.
+    workers = nodes(settings, "!node-role.kubernetes.io/control-plane")
+    _load(settings, workers, [*named, *filter(None, (settings.minio_image, *settings.more_images))])
 
 
 def delete(settings: Settings) -> None:
@@ -88,6 +91,23 @@ def delete(settings: Settings) -> None:
     run(("kind", "delete", "cluster", f"--name={settings.cluster}"))
 
 
+def _load(settings: Settings, names: Sequence[str], images: Sequence[str]) -> None:
+    """Loads images. An annotation tells which a node has: kind would ask a program that not all nodes have."""
+    wanted = {image: run(("docker", "image", "inspect", "--format={{.Id}}", image)).strip() for image in images}
+    known = [json.loads(_annotation(settings, name) or "{}") for name in names]
+    missing = [image for image in wanted if any(have.get(image) != wanted[image] for have in known)]
+    if not missing:
+        return
+    command = ("kind", "load", "docker-image", f"--name={settings.cluster}", f"--nodes={','.join(names)}")
+    run((*command, *missing), timeout=1800)
+    kubectl(settings, "annotate", "node", *names, "--overwrite", f"{_LOADED}={json.dumps(wanted)}")
+
+
 def _allocatable(settings: Settings, node: str) -> str:
     column = f"jsonpath={{.status.allocatable.{GPU.replace('.', chr(92) + '.')}}}"
+    return kubectl(settings, "get", "node", node, f"--output={column}")
+
+
+def _annotation(settings: Settings, node: str) -> str:
+    column = f"jsonpath={{.metadata.annotations.{_LOADED.replace('.', chr(92) + '.')}}}"
     return kubectl(settings, "get", "node", node, f"--output={column}")

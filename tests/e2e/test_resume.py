@@ -71,6 +71,8 @@ def _interrupted(bookmill: Bookmill, reference: Reference, seed: int, interrupt:
     bookmill.gateway.until(run["name"], at_step(KILLED_AT), f"step {KILLED_AT}")
     pod = bookmill.cluster.pod("trainer")
     job = bookmill.cluster.get("pod", pod)["metadata"]["labels"]["batch.kubernetes.io/job-name"]
+    used = bookmill.cluster.python_in(pod, "memory")
+    bookmill.measured["memory of the trainer at most, MiB"] = used["peak"] / (1 << 20)
     interrupt(pod)
     summary = bookmill.gateway.finished(run["name"])
     assert digests(summary) == reference.digests(spec)

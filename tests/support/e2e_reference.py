@@ -5,8 +5,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from services.cli.client import Client
 from tests.support.chain import digests, running_chain
+from tests.support.e2e_runs import Gateway
 
 
 class Reference:
@@ -22,7 +22,7 @@ class Reference:
         self._folder = folder
         self._model = model
         self._stack = ExitStack()
-        self._client: Client | None = None
+        self._gateway: Gateway | None = None
         self._known: dict[str, dict[str, dict[str, str]]] = {}
 
     def digests(self, spec: dict[str, Any]) -> dict[str, dict[str, str]]:
@@ -37,13 +37,9 @@ class Reference:
         self._stack.close()
 
     def _run(self, spec: dict[str, Any]) -> dict[str, dict[str, str]]:
-        if self._client is None:
+        if self._gateway is None:
             chain = self._stack.enter_context(running_chain(self._folder))
-            self._client = Client(chain.stack.address)
-            self._client.upload_bytes(self._model)
-        run = self._client.create_run(spec)["name"].removeprefix("runs/")
-        for _ in self._client.watch(run):
-            pass
-        summary = json.loads(self._client.file(run, "summary.json"))
-        assert summary["state"] == "SUCCEEDED", json.dumps(summary)[:4000]
-        return digests(summary)
+            self._gateway = Gateway(chain.stack.address, token="")
+            self._stack.callback(self._gateway.close)
+            self._gateway.upload(self._model)
+        return digests(self._gateway.finished(self._gateway.create(spec)["name"]))

@@ -28,10 +28,12 @@ class Gateway:
     address: str
     """`http://127.0.0.1:PORT`."""
     token: str
+    """Empty where it asks for none."""
     _http: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        self._http = httpx.Client(base_url=self.address, headers={"Authorization": f"Bearer {self.token}"}, timeout=30)
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        self._http = httpx.Client(base_url=self.address, headers=headers, timeout=30)
 
     def close(self) -> None:
         """Closes the connections."""
