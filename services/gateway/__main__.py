@@ -12,10 +12,10 @@ from services.common.server import run, serving
 from services.common.settings import ServerSettings, StoreSettings, load
 from services.gateway.bearer import Bearer
 from services.gateway.grpc_guard import TokenInterceptor
-from services.gateway.http_server import serving_http
 from services.gateway.operating import Gateway
 from services.gateway.peers import Peers
-from services.gateway.rest import create_app
+from services.gateway.rest.app import create_app
+from services.gateway.rest.server import serving_http
 from services.gateway.servicer import RunServicer
 from services.gateway.settings import GatewaySettings, refuse_exposure
 

@@ -13,7 +13,7 @@ from services.gateway.board import Board, Meter
 from services.gateway.context import Context
 from services.gateway.peers import Peers
 from services.gateway.pipeline import PIPELINE
-from services.gateway.reporting import write_report
+from services.gateway.report.reporting import write_report
 from services.gateway.results import Report, State
 from services.gateway.runner import Runner, StageFailed
 from services.gateway.runs import Begun, Runs

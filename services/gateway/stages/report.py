@@ -4,7 +4,7 @@ import asyncio
 
 from bookmill.v1 import object_pb2
 from services.gateway.context import Context
-from services.gateway.reporting import write_report
+from services.gateway.report.reporting import write_report
 from services.gateway.results import Report, State
 
 

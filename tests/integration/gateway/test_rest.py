@@ -12,9 +12,9 @@ import pytest
 from bookmill.v1 import run_pb2
 from services.common.steps import to_json
 from services.common.storage import Store
-from services.gateway.http_server import serving_http
 from services.gateway.operating import Gateway
-from services.gateway.rest import create_app
+from services.gateway.rest.app import create_app
+from services.gateway.rest.server import serving_http
 from tests.support.gateways import MODEL, TEXTS, gateway_for, until
 from tests.support.services import Services
 

@@ -25,9 +25,9 @@ from services.common.settings import ServerSettings
 from services.common.storage import Store
 from services.gateway.bearer import Bearer
 from services.gateway.grpc_guard import TokenInterceptor
-from services.gateway.http_server import serving_http
 from services.gateway.operating import Gateway
-from services.gateway.rest import create_app
+from services.gateway.rest.app import create_app
+from services.gateway.rest.server import serving_http
 from services.gateway.servicer import RunServicer
 from tests.support.gateways import MODEL, TEXTS, GatewayProcess, gateway_for, until
 from tests.support.services import Services

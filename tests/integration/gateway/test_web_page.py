@@ -8,8 +8,8 @@ import pytest
 
 from services.common.storage import Store
 from services.gateway.bearer import Bearer
-from services.gateway.http_server import serving_http
-from services.gateway.rest import create_app
+from services.gateway.rest.app import create_app
+from services.gateway.rest.server import serving_http
 from tests.support.browser import page
 from tests.support.gateways import MODEL, TEXTS, gateway_for, until
 from tests.support.services import Services

@@ -7,7 +7,7 @@ import pytest
 from services.common.errors import Unauthenticated
 from services.common.settings import load
 from services.gateway.bearer import Bearer, read_token
-from services.gateway.links import LINK_SECONDS, check_link, is_link, signed
+from services.gateway.rest.links import LINK_SECONDS, check_link, is_link, signed
 from services.gateway.settings import GatewaySettings, refuse_exposure
 
 TOKEN = "correct-horse.battery~staple=="

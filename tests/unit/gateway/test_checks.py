@@ -3,7 +3,7 @@ import math
 import pytest
 
 from bookmill.v1 import export_pb2, object_pb2, run_pb2
-from services.gateway.checks import failed_checks
+from services.gateway.report.checks import failed_checks
 
 GOOD = {"base": 20.0, "adapter": 18.0, "merged": 18.1, "f16": 18.1, "q4_k_m": 18.9}
 

@@ -12,11 +12,11 @@ from services.common.errors import InvalidInput, NotFound, Unavailable
 from services.gateway.active import first_view
 from services.gateway.board import Board, Meter
 from services.gateway.books import BookOnItsWay, SetAside
-from services.gateway.events import event_id, events
 from services.gateway.paging import page_of
 from services.gateway.patience import pause
 from services.gateway.pipeline import PIPELINE
 from services.gateway.references import referred_keys
+from services.gateway.rest.events import event_id, events
 from services.gateway.results import Books, State
 from services.gateway.runs import Begun
 from services.gateway.shelving import nothing_left

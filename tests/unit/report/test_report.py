@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.report import render_report
+from services.gateway.report.page import render_report
 
 EVIL = """<script>alert("1")</script>' onload='x"><img src=http://evil.example/x>&amp;</title></style>"""
 SUMMARY: dict[str, Any] = {

@@ -16,8 +16,8 @@ from services.common.canonical import JSON
 from services.common.objects import Reference
 from services.common.steps import to_json
 from services.gateway.books import BookOnItsWay
-from services.gateway.checks import failed_checks
-from services.gateway.lineage import lineage
+from services.gateway.report.checks import failed_checks
+from services.gateway.report.lineage import lineage
 from services.gateway.results import State
 
 

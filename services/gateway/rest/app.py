@@ -11,13 +11,13 @@ from google.protobuf.message import Message
 from bookmill.v1 import run_pb2, train_pb2
 from services.common import clients
 from services.common.errors import BookmillError
-from services.gateway import schemas
 from services.gateway.bearer import Bearer
-from services.gateway.http_guard import Guard
-from services.gateway.http_wire import answer, handle_errors, message_of
 from services.gateway.models import known_models
 from services.gateway.operating import Gateway
-from services.gateway.rest_files import files_router
+from services.gateway.rest import schemas
+from services.gateway.rest.files import files_router
+from services.gateway.rest.guard import Guard
+from services.gateway.rest.wire import answer, handle_errors, message_of
 from services.gateway.web.pages import pages_router
 
 _MESSAGES: tuple[type[Message], ...] = (

@@ -9,7 +9,7 @@ from typing import TypeVar
 from bookmill.v1 import run_pb2
 from services.common.errors import BookmillError, Unavailable
 from services.common.steps import to_json
-from services.gateway.http_wire import error_body
+from services.gateway.rest.wire import error_body
 
 T = TypeVar("T")
 

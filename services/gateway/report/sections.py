@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from services.gateway.report_charts import Bar, bars, line
-from services.gateway.report_html import (
+from services.gateway.report.charts import Bar, bars, line
+from services.gateway.report.html import (
     Markup,
     as_mapping,
     as_number,

@@ -13,9 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.common import telemetry
 from services.common.errors import BookmillError, PermissionDenied, Unauthenticated
-from services.gateway import links
 from services.gateway.bearer import Bearer
-from services.gateway.http_wire import error_body, status_of
+from services.gateway.rest import links
+from services.gateway.rest.wire import error_body, status_of
 from services.gateway.web.pages import PAGES
 
 _log = logging.getLogger(__name__)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from services.gateway import report_sections as sections
-from services.gateway.report_html import text
-from services.gateway.report_style import STYLE
+from services.gateway.report import sections
+from services.gateway.report.html import text
+from services.gateway.report.style import STYLE
 
 SECTIONS = (
     sections.chain,
@@ -26,7 +26,7 @@ def render_report(summary: Mapping[str, Any]) -> str:
     """Gives the page of a run.
 
     Args:
-        summary: as `services.gateway.summary` makes it; what is missing or odd is left out.
+        summary: as `services.gateway.report.summary` makes it; what is missing or odd is left out.
     """
     spec = summary.get("spec")
     topic = spec.get("topic") if isinstance(spec, Mapping) else None

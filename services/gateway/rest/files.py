@@ -11,11 +11,12 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from bookmill.v1 import run_pb2
 from services.common.errors import InvalidInput
-from services.gateway import downloading, links, schemas
+from services.gateway import downloading
 from services.gateway.active import is_final
 from services.gateway.bearer import Bearer
-from services.gateway.events import event_id, events
 from services.gateway.operating import Gateway
+from services.gateway.rest import links, schemas
+from services.gateway.rest.events import event_id, events
 from services.gateway.uploading import is_there, upload
 
 _TYPES = {

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.gateway.report_html import Markup, text
+from services.gateway.report.html import Markup, text
 
 _WIDTH = 720
 _ROW = 34

@@ -7,9 +7,9 @@ from bookmill.v1 import object_pb2, run_pb2
 from services.common.canonical import canonical_json
 from services.common.objects import Reference
 from services.common.storage import Store
-from services.gateway.report import render_report
+from services.gateway.report.page import render_report
+from services.gateway.report.summary import Reports, summarise
 from services.gateway.results import Report, State
-from services.gateway.summary import Reports, summarise
 
 SUMMARY = "summary.json"
 PAGE = "report.html"
