@@ -56,7 +56,7 @@ async def test_the_page_asks_once_follows_a_run_and_downloads(store: Store, tmp_
 
         await browser.value("[...document.querySelectorAll('a')].find((a) => a.innerText === 'Modelfile').click()")
         await browser.until("location.pathname.endsWith('/files/Modelfile')")
-        assert "FROM" in await browser.text()
+        await browser.shows("FROM")
         assert await browser.value("location.search.includes('signature=')")
         assert TOKEN not in await browser.value("location.href")
 
