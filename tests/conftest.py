@@ -13,8 +13,20 @@ from services.common.storage import Store
 
 # Before torch is imported: waiting threads sleep, so that tests do not take the cores from the servers they talk to.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Read when huggingface_hub is imported, by transformers too: publishing speaks the Hub's plain protocol.
+os.environ["HF_HUB_DISABLE_XET"] = "1"
 
 _numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _environment() -> Iterator[None]:
+    """Puts the environment back: a job's program, run in this process, prepares it for itself."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

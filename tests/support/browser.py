@@ -43,8 +43,10 @@ class Page:
         """Polls until JavaScript gives something true."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if value := await self.value(expression):
-                return value
+            # While one document gives way to the next there is none to ask, or not all of it.
+            with contextlib.suppress(AssertionError):
+                if value := await self.value(expression):
+                    return value
             await asyncio.sleep(0.05)
         raise AssertionError(f"{expression} stayed false; the page: {await self.text()}")
 

@@ -54,10 +54,11 @@ async def test_the_page_asks_once_follows_a_run_and_downloads(store: Store, tmp_
         await browser.shows("SHA-256")
         assert "succeeded" in await browser.text()
 
+        await browser.until("[...document.querySelectorAll('a')].some((a) => a.innerText === 'Modelfile')")
         await browser.value("[...document.querySelectorAll('a')].find((a) => a.innerText === 'Modelfile').click()")
         await browser.until("location.pathname.endsWith('/files/Modelfile')")
         await browser.shows("FROM")
-        assert await browser.value("location.search.includes('signature=')")
+        await browser.until("location.search.includes('signature=')")
         assert TOKEN not in await browser.value("location.href")
 
         await browser.go(f"{address}/#/{run}")  # in the same tab: the token is still there
@@ -70,5 +71,5 @@ async def test_the_page_asks_once_follows_a_run_and_downloads(store: Store, tmp_
 
         await browser.go(f"{address}/docs")
         await browser.shows("/v1/runs")
-        link = await browser.value("document.getElementById('document').href")
+        link = await browser.until("document.getElementById('document')?.href")
         assert link.startswith("blob:"), "a link to the document itself would bring no token"
