@@ -97,7 +97,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory, model_archive: bytes) ->
 def chain(bookmill: Bookmill) -> Run:
     """The summary of one run of the chain, which other tests work with."""
     began = time.monotonic()
-    run = bookmill.gateway.create(bookmill.spec(), "chain-rest")
+    run = bookmill.gateway.create(bookmill.spec())
     summary = bookmill.gateway.finished(run["name"])
     _measured["chain, seconds"] = time.monotonic() - began
     return summary

@@ -34,10 +34,12 @@ class Bookmill:
     """Seconds and bytes, by what was measured; shown at the end."""
     tables: list[str] = field(default_factory=list)
     """Shown at the end too."""
+    first_seed: int = field(default_factory=lambda: 1 + 1000 * (int(time.time()) % 1_000_000))
+    """What seeds are counted from: a cluster that was kept remembers what was trained on it before."""
 
-    def spec(self, **options: Any) -> Run:
-        """Gives what a small run asks for, see `e2e_runs.spec`."""
-        return spec(self.model, **options)
+    def spec(self, seed: int = 0, **options: Any) -> Run:
+        """Gives what a small run asks for, see `e2e_runs.spec`; no earlier session has asked for the same."""
+        return spec(self.model, seed=self.first_seed + seed, **options)
 
     def call(self, service: str, method: str, request: Object) -> Object:
         """Calls a service from a pod that may; `{"response"}`, or `{"code", "reason", "message"}`."""
@@ -55,7 +57,7 @@ class Bookmill:
         """Gives the name of a service's Deployment and Service."""
         return f"{self.cluster.settings.release}-{service}"
 
-    def training_spec(self, summary: Run, **hyperparameters: Any) -> Object:
+    def training_spec(self, summary: Run, seed: int, **hyperparameters: Any) -> Object:
         """Gives the specification of a training on what a run made, with hyper-parameters of its own."""
         trained = next(stage for stage in summary["stages"] if stage["name"] == "train")
         assert trained["state"] == "SUCCEEDED", trained
@@ -63,7 +65,8 @@ class Bookmill:
         adapter = trained["digests"]["adapter"]
         found = next(job for job in listed if job.get("result", {}).get("adapter", {}).get("sha256") == adapter)
         # Of what was filled in nothing is changed but what is asked for.
-        return {**found["spec"], "hyperparameters": {**found["spec"]["hyperparameters"], **hyperparameters}}
+        own = {"seed": self.first_seed + seed, **hyperparameters}
+        return {**found["spec"], "hyperparameters": {**found["spec"]["hyperparameters"], **own}}
 
     def training(self, name: str) -> Object:
         """Looks at a training job."""

@@ -102,7 +102,7 @@ class Gateway:
             self._http.post(f"/v1/{name}:cancel")
 
 
-def spec(model: str, *, seed: int = 3407, steps: int = 40, checkpoint_steps: int = 10, **more: Any) -> Run:
+def spec(model: str, *, seed: int, steps: int = 40, checkpoint_steps: int = 10, **more: Any) -> Run:
     """Gives what a run of the tales asks for; small, so that it takes a minute on a busy machine.
 
     Args:

@@ -19,11 +19,11 @@ from programs.generic import call, load_messages
 from services.common import clients
 
 CALLS = 1000
-AT_ONCE = 4
+AT_ONCE = 8
 SECONDS = 60.0
 """Deadline of a call, waiting for a pod that is ready included."""
 PAUSE = 0.2
-"""Between two calls of one worker: twenty a second in all, so that 1,000 outlast the restarts."""
+"""Between two calls of one worker: forty a second in all, so that 1,000 outlast some restarts."""
 STOP = Path("/tmp/stop")
 TOKEN = Path("/etc/bookmill/token/token")
 
