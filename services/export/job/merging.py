@@ -17,6 +17,9 @@ from transformers import AutoModelForCausalLM
 
 from services.jobs.exits import BadConfiguration, NotFinite
 
+FLOAT16_ROOM = 32_768.0
+"""Weights up to this size are merged in float16: half of what it can hold, so that an adapter's part fits too."""
+
 SHARD = "5GB"
 """Size of a weights file at the most."""
 
@@ -83,13 +86,24 @@ def merge(base: Path, adapter: Path, target: Path) -> None:
         BadConfiguration: `BAD_MODEL`, `BAD_ADAPTER`.
         NotFinite: a merged weight is infinite or no number.
     """
-    model = with_adapter(load_base(base), adapter)
+    model = with_adapter(_finely_held(load_base(base)), adapter)
     try:
         merged = model.merge_and_unload(safe_merge=True)
     except ValueError as error:  # what PEFT raises for weights that are not finite
         raise NotFinite(message=f"merging gives weights that are no numbers: {error}") from error
     merged.save_pretrained(target, max_shard_size=SHARD)
     copy_tokenizer(base, target)
+
+
+def _finely_held(model: Any) -> Any:
+    """Turns a model's weights into float16 where they fit.
+
+    What an adapter adds to a weight is often smaller than the step between two numbers of bfloat16, and would be lost:
+    after 27 steps on SmolLM2-135M a third of the gain in perplexity was. float16 has steps an eighth as wide, and is
+    what the GGUF holds.
+    """
+    largest = max(float(weight.detach().abs().max()) for weight in model.parameters())
+    return model.to(torch.float16) if largest <= FLOAT16_ROOM else model
 
 
 def copy_tokenizer(source: Path, target: Path) -> None:

@@ -142,7 +142,6 @@ def test_own_texts(chain: Chain, tmp_path: Path) -> None:
     ("words", "code", "told"),
     [
         (["show", "no-such-run"], 2, "NO_SUCH_RUN"),
-        (["run", "--base-model=file:x", "--topic=zyzzyva"], 1, "NO_BOOKS"),
         (["run", "--topic=horror", "--base-model=file:/etc"], 1, "OUTSIDE_ROOTS"),
         (["run", "--topic=horror", "--base-model=gpt-9"], 2, "llama-3.1-8b"),
         (["run", "--topic=horror", "--quantization=q3_x"], 2, "q4_k_m"),
@@ -157,6 +156,12 @@ def test_bad_input_is_told_with_its_choices(chain: Chain, words: list[str], code
     done = chain.command(*words)
     assert done.returncode == code, done.stderr
     assert told in done.stdout + done.stderr
+
+
+def test_a_topic_without_books_is_told(chain: Chain) -> None:
+    done = chain.command("run", *chain.options("--topic=zyzzyva"))
+    assert done.returncode == 1
+    assert "NO_BOOKS" in done.stderr
 
 
 def test_looking_at_runs(chain: Chain, first: tuple[dict[str, Any], Path], tmp_path: Path) -> None:

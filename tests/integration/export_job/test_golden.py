@@ -24,7 +24,7 @@ from services.jobs.signals import StopFlag
 from tests.support.export_inputs import Inputs
 
 GOLDEN = {
-    "model.safetensors": "5a20a8528f515e2bc40691a00d8c45205ba5705eda2d0f68b5dcb80be2eaea78",
+    "model.safetensors": "42169cca2a0e85907cacc448afae09e1f3119814095fa53172e68abfbe657b4a",
     "f16.gguf": "58559edf15130dc3ce7b9c2849b6cdfa6028e35ff567fbe5bb59e20eb12c66c6",
     "q4_k_m.gguf": "b12ec0fd93e04acbc0ee2d69a5c7792e676f5ccb5dafaee8c793fd0909c57979",
 }
