@@ -48,7 +48,7 @@ def test_the_merged_folder_is_the_base_with_the_adapter_in_it(finished: Finished
     down, up = (adapter[f"base_model.model.{name}.lora_{part}.weight"].float() for part in "AB")
     wanted = base[f"{name}.weight"].float() + 2.0 * up @ down  # alpha 8 over rank 4
     assert merged[f"{name}.weight"].dtype == torch.float16
-    assert torch.allclose(merged[f"{name}.weight"].float(), wanted, rtol=2**-10, atol=1e-6)
+    assert torch.allclose(merged[f"{name}.weight"].float(), wanted, rtol=2**-9, atol=1e-4)
     assert torch.equal(merged["model.norm.weight"], base["model.norm.weight"])
     assert (tmp_path / "merged" / "tokenizer.json").read_bytes() == (inputs.base / "tokenizer.json").read_bytes()
     AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
