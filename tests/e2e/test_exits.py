@@ -54,7 +54,7 @@ def test_a_failed_job_is_replaced_only_when_asked(bookmill: Bookmill, chain: Run
 def test_a_job_made_by_hand_is_followed_like_any_other(bookmill: Bookmill, chain: Run) -> None:
     spec = bookmill.training_spec(chain, seed=152, max_steps=4)
     name = _made_by_hand(bookmill, spec)
-    listed = bookmill.response("train", "TrainService/ListTrainingJobs", {"page_size": 100})["training_jobs"]
+    listed = bookmill.response("train", "TrainService/ListTrainingJobs", {"page_size": 100})["jobs"]
     assert f"trainingJobs/{name}" in {job["name"] for job in listed}
     done = eventually(
         lambda: _told(bookmill, spec), lambda job: job["state"] not in {"STATE_PENDING", "STATE_RUNNING"}, 180, "end"

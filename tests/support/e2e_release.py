@@ -61,7 +61,7 @@ class Bookmill:
         """Gives the specification of a training on what a run made, with hyper-parameters of its own."""
         trained = next(stage for stage in summary["stages"] if stage["name"] == "train")
         assert trained["state"] == "SUCCEEDED", trained
-        listed = self.response("train", "TrainService/ListTrainingJobs", {"page_size": 100})["training_jobs"]
+        listed = self.response("train", "TrainService/ListTrainingJobs", {"page_size": 100})["jobs"]
         adapter = trained["digests"]["adapter"]
         found = next(job for job in listed if job.get("result", {}).get("adapter", {}).get("sha256") == adapter)
         # Of what was filled in nothing is changed but what is asked for.

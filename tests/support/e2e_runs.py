@@ -155,8 +155,9 @@ def at_stage(name: str) -> Callable[[Run], bool]:
 
 
 def reason(run: Run, name: str) -> str:
-    """Gives the reason of a run's stage, empty where it has none."""
-    return str((stage(run, name).get("reason") or {}).get("reason", ""))
+    """Gives the reason why a run's stage waits, empty where it does not."""
+    told, _, _ = str(stage(run, name).get("progress", {}).get("activity", "")).partition(":")
+    return told if told.isupper() else ""
 
 
 def archive(folder: Path) -> bytes:
