@@ -50,6 +50,8 @@ def channel(address: str) -> grpc.aio.Channel:
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.min_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 5_000),
+        # A restarted pod has another address; the default, 30 s, would leave calls waiting for it that long.
+        ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     )
     return grpc.aio.insecure_channel(address, options=options)
 
