@@ -29,6 +29,14 @@ _SIZES = ("--context-length=512", "--batch-size=2", "--gradient-accumulation=1",
 _MEASURES = ("--evaluation-tokens=2048", "--parity-tokens=1024", "--sample-tokens=60")
 _PROMPTS = ("--prompt=The lamp went out, and in the dark", "--prompt=On the third night the captain")
 
+# Says what would be sent, and sends nothing.
+_PUBLICATIONS = (
+    "--publish-dataset=your-name/books",
+    "--publish-model=your-name/books-model",
+    "--publish-ollama=books",
+    "--dry-run",
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command."""
@@ -63,7 +71,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             steps = given.max_steps if given.max_steps is not None else 0 if given.books is None else 24
             print("starting the store and the services", file=sys.stderr)
             stack = running.enter_context(Stack(output / "data", settings=settings))
-            options = [*books, f"--base-model=file:{model}", f"--max-steps={steps}", *_SIZES, *_MEASURES, *_PROMPTS]
+            options = [
+                *books,
+                f"--base-model=file:{model}",
+                f"--max-steps={steps}",
+                *_SIZES,
+                *_MEASURES,
+                *_PROMPTS,
+                *_PUBLICATIONS,
+            ]
             command = ["run", f"--server={stack.address}", "--resume", *options, f"--output={output}"]
             print("$ bookmill", shlex.join(command), file=sys.stderr)
             program = Path(sysconfig.get_path("scripts")) / "bookmill"
