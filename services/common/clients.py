@@ -19,6 +19,8 @@ Response = TypeVar("Response")
 SERVICE_CONFIG = json.dumps(
     {
         "loadBalancingConfig": [{"round_robin": {}}],
+        # A server that drains says so before it stops: calls that reach it while it stops would be cancelled.
+        "healthCheckConfig": {"serviceName": ""},
         "methodConfig": [
             {
                 "name": [{}],
