@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.step == "up":
             _timed("cluster", lambda: cluster.create(settings))
-            _timed("images loaded", lambda: cluster.load(settings))
+            _timed("images loaded", lambda: _load(settings))
         elif options.step == "deploy":
             _timed("installed and ready", lambda: release.install(settings, options.values))
             _tell(settings)
@@ -30,6 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(failure, file=sys.stderr)
         return 1
     return 0
+
+
+def _load(settings: Settings) -> None:
+    if cluster.load(settings) and release.exists(settings):
+        release.restart(settings)
 
 
 def _timed(what: str, do: Callable[[], None]) -> None:

@@ -75,15 +75,22 @@ def give_gpu(settings: Settings, node: str, count: int = 1) -> None:
         time.sleep(0.5)
 
 
-def load(settings: Settings) -> None:
-    """Copies the images from this machine into the nodes that have not got them. Raises Failed: one was not built."""
+def load(settings: Settings) -> bool:
+    """Copies the images from this machine into the nodes that have not got them.
+
+    Returns:
+        Whether there were such: pods that are there already run others of the same name.
+
+    Raises:
+        Failed: one was not built.
+    """
     # On nodes without a GPU the scheduler's part is real and the arithmetic a CPU's.
     stand_in = settings.image("train-gpu")
     run(("docker", "tag", settings.image("train-cpu"), stand_in))
     named = [*(settings.image(name) for name in IMAGES), stand_in]
     # Nothing of ours runs on the control plane; each node that is left out saves a minute.
     workers = nodes(settings, "!node-role.kubernetes.io/control-plane")
-    _load(settings, workers, [*named, *filter(None, (settings.minio_image, *settings.more_images))])
+    return _load(settings, workers, [*named, *filter(None, (settings.minio_image, *settings.more_images))])
 
 
 def delete(settings: Settings) -> None:
@@ -91,16 +98,17 @@ def delete(settings: Settings) -> None:
     run(("kind", "delete", "cluster", f"--name={settings.cluster}"))
 
 
-def _load(settings: Settings, names: Sequence[str], images: Sequence[str]) -> None:
+def _load(settings: Settings, names: Sequence[str], images: Sequence[str]) -> bool:
     """Loads images. An annotation tells which a node has: kind would ask a program that not all nodes have."""
     wanted = {image: run(("docker", "image", "inspect", "--format={{.Id}}", image)).strip() for image in images}
     known = [json.loads(_annotation(settings, name) or "{}") for name in names]
     missing = [image for image in wanted if any(have.get(image) != wanted[image] for have in known)]
     if not missing:
-        return
+        return False
     command = ("kind", "load", "docker-image", f"--name={settings.cluster}", f"--nodes={','.join(names)}")
     run((*command, *missing), timeout=1800)
     kubectl(settings, "annotate", "node", *names, "--overwrite", f"{_LOADED}={json.dumps(wanted)}")
+    return True
 
 
 def _allocatable(settings: Settings, node: str) -> str:

@@ -42,6 +42,18 @@ def install(settings: Settings, values: Sequence[Path] = (), more: Sequence[str]
     kubectl(settings, "apply", f"--namespace={settings.namespace}", f"--filename={_PORTS}")
 
 
+def exists(settings: Settings) -> bool:
+    """Says whether the release is there. Raises Failed."""
+    return settings.release in helm(settings, "list", "--short").split()
+
+
+def restart(settings: Settings) -> None:
+    """Replaces the services' pods, as images of the same name have changed, and waits for them. Raises Failed."""
+    selected = (f"--namespace={settings.namespace}", f"--selector=app.kubernetes.io/instance={settings.release}")
+    kubectl(settings, "rollout", "restart", "deployment", *selected)
+    kubectl(settings, "rollout", "status", "deployment", *selected, f"--timeout={_READY_SECONDS}s")
+
+
 def images(settings: Settings) -> list[str]:
     """Gives Helm's arguments that name the images which were loaded into the nodes."""
     named = [f"--set=image.registry={settings.prefix}", f"--set-string=image.tag={settings.tag}"]

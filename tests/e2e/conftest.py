@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.kind import cluster as kind
+from deploy.kind import release
 from deploy.kind.settings import IMAGES, Settings
 from tests.support import e2e_release
 from tests.support.e2e_cluster import Cluster
@@ -61,7 +62,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     kind.create(settings)
     _measured["cluster, seconds"] = time.monotonic() - began
     began = time.monotonic()
-    kind.load(settings)
+    if kind.load(settings) and release.exists(settings):
+        release.restart(settings)
     _measured["images loaded, seconds"] = time.monotonic() - began
     yield Cluster(settings)
     if not there and not request.config.getoption("--keep"):
