@@ -41,6 +41,8 @@ def targets(bookmill: Bookmill) -> Iterator[dict[str, str]]:
         cluster.settings, "ollama", ["deploy.examples.catalogue", "--host=0.0.0.0", "--port=11434"], node=STORE_NODE
     )
     cluster.apply(stand_in)
+    image, control_plane = cluster.settings.image("e2e"), f"{cluster.settings.cluster}-control-plane"
+    kind.run(("kind", "load", "docker-image", f"--name={cluster.settings.cluster}", f"--nodes={control_plane}", image))
     kind.kubectl(cluster.settings, "apply", "--namespace=default", "--filename=-", stdin=json.dumps(_outside(cluster)))
     _route(cluster)
     cluster.kubectl("wait", "pod/ollama", "--for=condition=Ready", "--timeout=120s")
