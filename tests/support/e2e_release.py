@@ -103,6 +103,16 @@ def install(cluster: Cluster, *more: str) -> float:
     began = time.monotonic()
     release.install(cluster.settings, (VALUES,), more)
     seconds = time.monotonic() - began
+    # Pods that end still serve, and may do as they were told before.
+    selector = f"--selector=app.kubernetes.io/instance={cluster.settings.release}"
+    eventually(
+        lambda: [
+            pod["metadata"]["name"] for pod in cluster.get("pods", selector) if "deletionTimestamp" in pod["metadata"]
+        ],
+        lambda ending: not ending,
+        120,
+        "end of the pods before",
+    )
     # After the release, whose Secret it mounts.
     token = {"secret": {"secretName": f"{cluster.settings.release}-token"}}
     volumes = [("/etc/bookmill/token", token)]
