@@ -21,6 +21,8 @@ SERVICES := ingest clean chunk train export gateway
 # What a kind cluster runs, and what a release has.
 KIND_IMAGES := $(SERVICES) train-cpu exporter
 IMAGES ?= $(KIND_IMAGES) train-gpu seaweedfs
+# Written by `make push`: values that pull just what was pushed.
+IMAGE_VALUES ?= build/images.yaml
 export IMAGE_PREFIX TAG KIND_CLUSTER KIND_NODE_IMAGE MINIO_IMAGE OLLAMA_IMAGE KUEUE_IMAGE
 
 help: ## List the targets.
@@ -69,12 +71,10 @@ images: $(IMAGES:%=image-%) ## Build the images, or some: make images IMAGES="cl
 
 kind-images: $(KIND_IMAGES:%=image-%) image-e2e ## Build what `make cluster` loads.
 
-push: ## Push the images: make push REGISTRY=registry.example/bookmill.
+push: ## Push the images, and write build/images.yaml for Helm: make push REGISTRY=registry.example/bookmill.
 	$(if $(REGISTRY),,$(error name a registry: make push REGISTRY=registry.example/bookmill))
-	set -e; for image in $(IMAGES); do \
-	  docker tag $(IMAGE_PREFIX)/$$image:$(TAG) $(REGISTRY)/$$image:$(TAG); \
-	  docker push $(REGISTRY)/$$image:$(TAG); \
-	done
+	python3 -m deploy.docker.push $(IMAGES) --prefix=$(IMAGE_PREFIX) --tag=$(TAG) --registry=$(REGISTRY) \
+	  --values=$(IMAGE_VALUES)
 
 cluster: ## Make a kind cluster with a fake GPU, and load the images into it.
 	python3 -m deploy.kind up

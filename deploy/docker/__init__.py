@@ -1,0 +1,1 @@
+"""Images: how each is built, and how they are pushed."""
