@@ -93,7 +93,7 @@ class RunDisplay:
                 _done(completed, total, unit),
                 f"{_number(rate, unit)}/s" if rate else "",
                 _left(progress, completed, total, rate),
-                " ".join(filter(None, (progress.get("activity", ""), _figures(progress.get("figures", {}))))),
+                "  ".join(filter(None, (progress.get("activity", ""), _told_meanwhile(stage)))),
             )
         return table
 
@@ -120,7 +120,7 @@ class RunDisplay:
             progress.get("activity", ""),
             done,
             left and f"{left} left",
-            _figures(progress.get("figures", {})),
+            _told_meanwhile(stage),
         )
         self._console.print("  ".join(filter(None, parts)), markup=False, highlight=False)
 
@@ -180,3 +180,19 @@ def _left(progress: Mapping[str, Any], completed: float, total: float, rate: flo
 
 def _figures(figures: Mapping[str, Any]) -> str:
     return "  ".join(f"{name.replace('_', ' ')} {float(value):.4g}" for name, value in sorted(figures.items()))
+
+
+def _told_meanwhile(stage: Mapping[str, Any]) -> str:
+    return "  ".join(filter(None, (_figures(stage.get("progress", {}).get("figures", {})), _expected(stage))))
+
+
+def _expected(stage: Mapping[str, Any]) -> str:
+    """Says what a stage was expected to take before it began."""
+    expected = {name: float(value) for name, value in stage.get("estimate", {}).items()}
+    if not expected:
+        return ""
+    told = [f"{expected['steps']:,.0f} steps", f"{expected['tokens']:,.0f} tokens"]
+    told += [f"{size(expected['memory_bytes'])} of memory", f"{size(expected['disk_bytes'])} of disk"]
+    if "seconds" in expected:
+        told.append(duration(expected["seconds"]))
+    return f"(estimated: {', '.join(told)})"

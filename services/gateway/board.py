@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 
 from bookmill.v1 import object_pb2, run_pb2
 
@@ -101,6 +102,11 @@ class Meter:
         """Shows the progress that a service tells."""
         self._stage.progress.CopyFrom(progress)
         self._activity = progress.activity
+        self._board.touch()
+
+    def expect(self, estimate: Mapping[str, float]) -> None:
+        """Says what the stage will take, by name."""
+        self._stage.estimate.update(estimate)
         self._board.touch()
 
     def count_recorded(self) -> None:

@@ -28,7 +28,7 @@ from bookmill.v1 import object_pb2 as bookmill_dot_v1_dot_object__pb2
 from bookmill.v1 import train_pb2 as bookmill_dot_v1_dot_train__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x62ookmill/v1/run.proto\x12\x0b\x62ookmill.v1\x1a\x18\x62ookmill/v1/export.proto\x1a\x18\x62ookmill/v1/ingest.proto\x1a\x18\x62ookmill/v1/object.proto\x1a\x17\x62ookmill/v1/train.proto\"\xac\x03\n\x07RunSpec\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tmax_books\x18\x02 \x01(\x05\x12\x11\n\tlanguages\x18\x03 \x03(\t\x12 \n\x05\x62ooks\x18\x04 \x03(\x0b\x32\x11.bookmill.v1.Book\x12\x12\n\nbase_model\x18\x05 \x01(\t\x12\x16\n\x0emax_characters\x18\x06 \x01(\x05\x12\x19\n\x11held_out_fraction\x18\x07 \x01(\x01\x12\x35\n\x0fhyperparameters\x18\x08 \x01(\x0b\x32\x1c.bookmill.v1.Hyperparameters\x12\x15\n\rquantizations\x18\t \x03(\t\x12\x12\n\nmodel_name\x18\n \x01(\t\x12\x15\n\rparity_tokens\x18\x0b \x01(\x05\x12+\n\x07samples\x18\x0c \x01(\x0b\x32\x1a.bookmill.v1.SampleOptions\x12,\n\x07publish\x18\r \x01(\x0b\x32\x1b.bookmill.v1.PublishOptions\x12/\n\tbook_list\x18\x0e \x01(\x0b\x32\x1c.bookmill.v1.ObjectReference\"~\n\x0ePublishOptions\x12\x1a\n\x12\x64\x61taset_repository\x18\x01 \x01(\t\x12\x18\n\x10model_repository\x18\x02 \x01(\t\x12\x14\n\x0collama_model\x18\x03 \x01(\t\x12\x0f\n\x07private\x18\x04 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"\x8c\x02\n\x03Run\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x04spec\x18\x02 \x01(\x0b\x32\x14.bookmill.v1.RunSpec\x12!\n\x05state\x18\x03 \x01(\x0e\x32\x12.bookmill.v1.State\x12$\n\x06reason\x18\x04 \x01(\x0b\x32\x14.bookmill.v1.Refusal\x12\"\n\x06stages\x18\x05 \x03(\x0b\x32\x12.bookmill.v1.Stage\x12\x12\n\ncreated_at\x18\x06 \x01(\x01\x12#\n\x05\x66iles\x18\x07 \x03(\x0b\x32\x14.bookmill.v1.RunFile\x12-\n\x07summary\x18\x08 \x01(\x0b\x32\x1c.bookmill.v1.ObjectReference\"\xc1\x02\n\x05Stage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x05state\x18\x02 \x01(\x0e\x32\x12.bookmill.v1.State\x12\'\n\x08progress\x18\x03 \x01(\x0b\x32\x15.bookmill.v1.Progress\x12\"\n\x06\x63ounts\x18\x04 \x03(\x0b\x32\x12.bookmill.v1.Count\x12\x0f\n\x07refused\x18\x05 \x01(\x03\x12$\n\x06reason\x18\x06 \x01(\x0b\x32\x14.bookmill.v1.Refusal\x12\x0f\n\x07seconds\x18\x07 \x01(\x01\x12\x10\n\x08recorded\x18\x08 \x01(\x03\x12\x30\n\x07\x64igests\x18\t \x03(\x0b\x32\x1f.bookmill.v1.Stage.DigestsEntry\x1a.\n\x0c\x44igestsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"C\n\x07RunFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x04\x66ile\x18\x02 \x01(\x0b\x32\x1c.bookmill.v1.ObjectReference\"a\n\x10\x43reateRunRequest\x12\"\n\x04spec\x18\x01 \x01(\x0b\x32\x14.bookmill.v1.RunSpec\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x0f \x01(\t\"\x1d\n\rGetRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"8\n\x0fListRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"K\n\x10ListRunsResponse\x12\x1e\n\x04runs\x18\x01 \x03(\x0b\x32\x10.bookmill.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x0fWatchRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"4\n\x10\x43\x61ncelRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x0f \x01(\t\"4\n\x10\x44\x65leteRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x0f \x01(\t\"\x13\n\x11\x44\x65leteRunResponse\"C\n\x13PruneObjectsRequest\x12\x1b\n\x13minimum_age_seconds\x18\x01 \x01(\x03\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\";\n\x14PruneObjectsResponse\x12\x0f\n\x07objects\x18\x01 \x01(\x03\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x32\xe8\x03\n\nRunService\x12<\n\tCreateRun\x12\x1d.bookmill.v1.CreateRunRequest\x1a\x10.bookmill.v1.Run\x12\x36\n\x06GetRun\x12\x1a.bookmill.v1.GetRunRequest\x1a\x10.bookmill.v1.Run\x12G\n\x08ListRuns\x12\x1c.bookmill.v1.ListRunsRequest\x1a\x1d.bookmill.v1.ListRunsResponse\x12<\n\x08WatchRun\x12\x1c.bookmill.v1.WatchRunRequest\x1a\x10.bookmill.v1.Run0\x01\x12<\n\tCancelRun\x12\x1d.bookmill.v1.CancelRunRequest\x1a\x10.bookmill.v1.Run\x12J\n\tDeleteRun\x12\x1d.bookmill.v1.DeleteRunRequest\x1a\x1e.bookmill.v1.DeleteRunResponse\x12S\n\x0cPruneObjects\x12 .bookmill.v1.PruneObjectsRequest\x1a!.bookmill.v1.PruneObjectsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x62ookmill/v1/run.proto\x12\x0b\x62ookmill.v1\x1a\x18\x62ookmill/v1/export.proto\x1a\x18\x62ookmill/v1/ingest.proto\x1a\x18\x62ookmill/v1/object.proto\x1a\x17\x62ookmill/v1/train.proto\"\xac\x03\n\x07RunSpec\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tmax_books\x18\x02 \x01(\x05\x12\x11\n\tlanguages\x18\x03 \x03(\t\x12 \n\x05\x62ooks\x18\x04 \x03(\x0b\x32\x11.bookmill.v1.Book\x12\x12\n\nbase_model\x18\x05 \x01(\t\x12\x16\n\x0emax_characters\x18\x06 \x01(\x05\x12\x19\n\x11held_out_fraction\x18\x07 \x01(\x01\x12\x35\n\x0fhyperparameters\x18\x08 \x01(\x0b\x32\x1c.bookmill.v1.Hyperparameters\x12\x15\n\rquantizations\x18\t \x03(\t\x12\x12\n\nmodel_name\x18\n \x01(\t\x12\x15\n\rparity_tokens\x18\x0b \x01(\x05\x12+\n\x07samples\x18\x0c \x01(\x0b\x32\x1a.bookmill.v1.SampleOptions\x12,\n\x07publish\x18\r \x01(\x0b\x32\x1b.bookmill.v1.PublishOptions\x12/\n\tbook_list\x18\x0e \x01(\x0b\x32\x1c.bookmill.v1.ObjectReference\"~\n\x0ePublishOptions\x12\x1a\n\x12\x64\x61taset_repository\x18\x01 \x01(\t\x12\x18\n\x10model_repository\x18\x02 \x01(\t\x12\x14\n\x0collama_model\x18\x03 \x01(\t\x12\x0f\n\x07private\x18\x04 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"\x8c\x02\n\x03Run\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\"\n\x04spec\x18\x02 \x01(\x0b\x32\x14.bookmill.v1.RunSpec\x12!\n\x05state\x18\x03 \x01(\x0e\x32\x12.bookmill.v1.State\x12$\n\x06reason\x18\x04 \x01(\x0b\x32\x14.bookmill.v1.Refusal\x12\"\n\x06stages\x18\x05 \x03(\x0b\x32\x12.bookmill.v1.Stage\x12\x12\n\ncreated_at\x18\x06 \x01(\x01\x12#\n\x05\x66iles\x18\x07 \x03(\x0b\x32\x14.bookmill.v1.RunFile\x12-\n\x07summary\x18\x08 \x01(\x0b\x32\x1c.bookmill.v1.ObjectReference\"\xa6\x03\n\x05Stage\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x05state\x18\x02 \x01(\x0e\x32\x12.bookmill.v1.State\x12\'\n\x08progress\x18\x03 \x01(\x0b\x32\x15.bookmill.v1.Progress\x12\"\n\x06\x63ounts\x18\x04 \x03(\x0b\x32\x12.bookmill.v1.Count\x12\x0f\n\x07refused\x18\x05 \x01(\x03\x12$\n\x06reason\x18\x06 \x01(\x0b\x32\x14.bookmill.v1.Refusal\x12\x0f\n\x07seconds\x18\x07 \x01(\x01\x12\x10\n\x08recorded\x18\x08 \x01(\x03\x12\x30\n\x07\x64igests\x18\t \x03(\x0b\x32\x1f.bookmill.v1.Stage.DigestsEntry\x12\x32\n\x08\x65stimate\x18\n \x03(\x0b\x32 .bookmill.v1.Stage.EstimateEntry\x1a.\n\x0c\x44igestsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rEstimateEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"C\n\x07RunFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12*\n\x04\x66ile\x18\x02 \x01(\x0b\x32\x1c.bookmill.v1.ObjectReference\"a\n\x10\x43reateRunRequest\x12\"\n\x04spec\x18\x01 \x01(\x0b\x32\x14.bookmill.v1.RunSpec\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x0f \x01(\t\"\x1d\n\rGetRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"8\n\x0fListRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"K\n\x10ListRunsResponse\x12\x1e\n\x04runs\x18\x01 \x03(\x0b\x32\x10.bookmill.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x0fWatchRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"4\n\x10\x43\x61ncelRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x0f \x01(\t\"4\n\x10\x44\x65leteRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x0f \x01(\t\"\x13\n\x11\x44\x65leteRunResponse\"C\n\x13PruneObjectsRequest\x12\x1b\n\x13minimum_age_seconds\x18\x01 \x01(\x03\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\";\n\x14PruneObjectsResponse\x12\x0f\n\x07objects\x18\x01 \x01(\x03\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x32\xe8\x03\n\nRunService\x12<\n\tCreateRun\x12\x1d.bookmill.v1.CreateRunRequest\x1a\x10.bookmill.v1.Run\x12\x36\n\x06GetRun\x12\x1a.bookmill.v1.GetRunRequest\x1a\x10.bookmill.v1.Run\x12G\n\x08ListRuns\x12\x1c.bookmill.v1.ListRunsRequest\x1a\x1d.bookmill.v1.ListRunsResponse\x12<\n\x08WatchRun\x12\x1c.bookmill.v1.WatchRunRequest\x1a\x10.bookmill.v1.Run0\x01\x12<\n\tCancelRun\x12\x1d.bookmill.v1.CancelRunRequest\x1a\x10.bookmill.v1.Run\x12J\n\tDeleteRun\x12\x1d.bookmill.v1.DeleteRunRequest\x1a\x1e.bookmill.v1.DeleteRunResponse\x12S\n\x0cPruneObjects\x12 .bookmill.v1.PruneObjectsRequest\x1a!.bookmill.v1.PruneObjectsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +37,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STAGE_DIGESTSENTRY']._loaded_options = None
   _globals['_STAGE_DIGESTSENTRY']._serialized_options = b'8\001'
+  _globals['_STAGE_ESTIMATEENTRY']._loaded_options = None
+  _globals['_STAGE_ESTIMATEENTRY']._serialized_options = b'8\001'
   _globals['_RUNSPEC']._serialized_start=142
   _globals['_RUNSPEC']._serialized_end=570
   _globals['_PUBLISHOPTIONS']._serialized_start=572
@@ -44,31 +46,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RUN']._serialized_start=701
   _globals['_RUN']._serialized_end=969
   _globals['_STAGE']._serialized_start=972
-  _globals['_STAGE']._serialized_end=1293
-  _globals['_STAGE_DIGESTSENTRY']._serialized_start=1247
-  _globals['_STAGE_DIGESTSENTRY']._serialized_end=1293
-  _globals['_RUNFILE']._serialized_start=1295
-  _globals['_RUNFILE']._serialized_end=1362
-  _globals['_CREATERUNREQUEST']._serialized_start=1364
-  _globals['_CREATERUNREQUEST']._serialized_end=1461
-  _globals['_GETRUNREQUEST']._serialized_start=1463
-  _globals['_GETRUNREQUEST']._serialized_end=1492
-  _globals['_LISTRUNSREQUEST']._serialized_start=1494
-  _globals['_LISTRUNSREQUEST']._serialized_end=1550
-  _globals['_LISTRUNSRESPONSE']._serialized_start=1552
-  _globals['_LISTRUNSRESPONSE']._serialized_end=1627
-  _globals['_WATCHRUNREQUEST']._serialized_start=1629
-  _globals['_WATCHRUNREQUEST']._serialized_end=1660
-  _globals['_CANCELRUNREQUEST']._serialized_start=1662
-  _globals['_CANCELRUNREQUEST']._serialized_end=1714
-  _globals['_DELETERUNREQUEST']._serialized_start=1716
-  _globals['_DELETERUNREQUEST']._serialized_end=1768
-  _globals['_DELETERUNRESPONSE']._serialized_start=1770
-  _globals['_DELETERUNRESPONSE']._serialized_end=1789
-  _globals['_PRUNEOBJECTSREQUEST']._serialized_start=1791
-  _globals['_PRUNEOBJECTSREQUEST']._serialized_end=1858
-  _globals['_PRUNEOBJECTSRESPONSE']._serialized_start=1860
-  _globals['_PRUNEOBJECTSRESPONSE']._serialized_end=1919
-  _globals['_RUNSERVICE']._serialized_start=1922
-  _globals['_RUNSERVICE']._serialized_end=2410
+  _globals['_STAGE']._serialized_end=1394
+  _globals['_STAGE_DIGESTSENTRY']._serialized_start=1299
+  _globals['_STAGE_DIGESTSENTRY']._serialized_end=1345
+  _globals['_STAGE_ESTIMATEENTRY']._serialized_start=1347
+  _globals['_STAGE_ESTIMATEENTRY']._serialized_end=1394
+  _globals['_RUNFILE']._serialized_start=1396
+  _globals['_RUNFILE']._serialized_end=1463
+  _globals['_CREATERUNREQUEST']._serialized_start=1465
+  _globals['_CREATERUNREQUEST']._serialized_end=1562
+  _globals['_GETRUNREQUEST']._serialized_start=1564
+  _globals['_GETRUNREQUEST']._serialized_end=1593
+  _globals['_LISTRUNSREQUEST']._serialized_start=1595
+  _globals['_LISTRUNSREQUEST']._serialized_end=1651
+  _globals['_LISTRUNSRESPONSE']._serialized_start=1653
+  _globals['_LISTRUNSRESPONSE']._serialized_end=1728
+  _globals['_WATCHRUNREQUEST']._serialized_start=1730
+  _globals['_WATCHRUNREQUEST']._serialized_end=1761
+  _globals['_CANCELRUNREQUEST']._serialized_start=1763
+  _globals['_CANCELRUNREQUEST']._serialized_end=1815
+  _globals['_DELETERUNREQUEST']._serialized_start=1817
+  _globals['_DELETERUNREQUEST']._serialized_end=1869
+  _globals['_DELETERUNRESPONSE']._serialized_start=1871
+  _globals['_DELETERUNRESPONSE']._serialized_end=1890
+  _globals['_PRUNEOBJECTSREQUEST']._serialized_start=1892
+  _globals['_PRUNEOBJECTSREQUEST']._serialized_end=1959
+  _globals['_PRUNEOBJECTSRESPONSE']._serialized_start=1961
+  _globals['_PRUNEOBJECTSRESPONSE']._serialized_end=2020
+  _globals['_RUNSERVICE']._serialized_start=2023
+  _globals['_RUNSERVICE']._serialized_end=2511
 # @@protoc_insertion_point(module_scope)

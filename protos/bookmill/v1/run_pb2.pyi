@@ -234,6 +234,26 @@ class Stage(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class EstimateEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
@@ -243,6 +263,7 @@ class Stage(_message.Message):
     SECONDS_FIELD_NUMBER: _builtins.int
     RECORDED_FIELD_NUMBER: _builtins.int
     DIGESTS_FIELD_NUMBER: _builtins.int
+    ESTIMATE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`search`, `fetch`, `clean`, `chunk`, `dataset`, `model`, `train`, `export`, `publish`, `report`."""
     state: _object_pb2.State.ValueType
@@ -269,6 +290,12 @@ class Stage(_message.Message):
     def digests(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Digests of what it made, by name: `dataset`, `adapter`, `q4_k_m`."""
 
+    @_builtins.property
+    def estimate(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """What it was expected to take before it began, of `train` alone: `tokens`, `steps`, `memory_bytes`, `disk_bytes`, and
+        `seconds` where the hardware's speed is known. Empty where a record answered.
+        """
+
     def __init__(
         self,
         *,
@@ -281,10 +308,11 @@ class Stage(_message.Message):
         seconds: _builtins.float = ...,
         recorded: _builtins.int = ...,
         digests: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        estimate: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["progress", b"progress", "reason", b"reason"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "digests", b"digests", "name", b"name", "progress", b"progress", "reason", b"reason", "recorded", b"recorded", "refused", b"refused", "seconds", b"seconds", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "digests", b"digests", "estimate", b"estimate", "name", b"name", "progress", b"progress", "reason", b"reason", "recorded", b"recorded", "refused", b"refused", "seconds", b"seconds", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,6 +27,9 @@ if _version_not_supported:
 
 class RunServiceStub:
     """The whole chain under one id: from a topic or a user's own books to a verified model.
+
+    Where the gateway asks for a token (metadata `authorization: Bearer TOKEN`), every call without it has the error
+    `UNAUTHENTICATED` `NO_TOKEN`, and with another one `UNAUTHENTICATED` `BAD_TOKEN`.
     """
 
     def __init__(self, channel):
@@ -74,6 +77,9 @@ class RunServiceStub:
 
 class RunServiceServicer:
     """The whole chain under one id: from a topic or a user's own books to a verified model.
+
+    Where the gateway asks for a token (metadata `authorization: Bearer TOKEN`), every call without it has the error
+    `UNAUTHENTICATED` `NO_TOKEN`, and with another one `UNAUTHENTICATED` `BAD_TOKEN`.
     """
 
     def CreateRun(self, request, context):
@@ -196,6 +202,9 @@ def add_RunServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class RunService:
     """The whole chain under one id: from a topic or a user's own books to a verified model.
+
+    Where the gateway asks for a token (metadata `authorization: Bearer TOKEN`), every call without it has the error
+    `UNAUTHENTICATED` `NO_TOKEN`, and with another one `UNAUTHENTICATED` `BAD_TOKEN`.
     """
 
     @staticmethod

@@ -27,7 +27,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RunServiceStub:
-    """The whole chain under one id: from a topic or a user's own books to a verified model."""
+    """The whole chain under one id: from a topic or a user's own books to a verified model.
+
+    Where the gateway asks for a token (metadata `authorization: Bearer TOKEN`), every call without it has the error
+    `UNAUTHENTICATED` `NO_TOKEN`, and with another one `UNAUTHENTICATED` `BAD_TOKEN`.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -80,7 +84,11 @@ class RunServiceStub:
 
 @_typing.type_check_only
 class RunServiceAsyncStub(RunServiceStub):
-    """The whole chain under one id: from a topic or a user's own books to a verified model."""
+    """The whole chain under one id: from a topic or a user's own books to a verified model.
+
+    Where the gateway asks for a token (metadata `authorization: Bearer TOKEN`), every call without it has the error
+    `UNAUTHENTICATED` `NO_TOKEN`, and with another one `UNAUTHENTICATED` `BAD_TOKEN`.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateRun: _aio.UnaryUnaryMultiCallable[_run_pb2.CreateRunRequest, _run_pb2.Run]  # type: ignore[assignment]
@@ -129,7 +137,11 @@ class RunServiceAsyncStub(RunServiceStub):
     """
 
 class RunServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The whole chain under one id: from a topic or a user's own books to a verified model."""
+    """The whole chain under one id: from a topic or a user's own books to a verified model.
+
+    Where the gateway asks for a token (metadata `authorization: Bearer TOKEN`), every call without it has the error
+    `UNAUTHENTICATED` `NO_TOKEN`, and with another one `UNAUTHENTICATED` `BAD_TOKEN`.
+    """
 
     @_abc_1.abstractmethod
     def CreateRun(

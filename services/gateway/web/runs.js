@@ -21,6 +21,13 @@ const stateOf = (state) => (state || "STATE_PENDING").replace("STATE_", "").toLo
 const idOf = (run) => run.name.replace("runs/", "");
 const titleOf = (run) => run.spec.topic || run.spec.model_name || idOf(run);
 
+function expected(estimate) {
+  const told = [`${number(Math.round(estimate.steps))} steps`, `${number(Math.round(estimate.tokens))} tokens`,
+    `${size(estimate.memory_bytes)} of memory`, `${size(estimate.disk_bytes)} of disk`];
+  if (estimate.seconds) told.push(duration(estimate.seconds));
+  return `estimated: ${told.join(" · ")}`;
+}
+
 function size(bytes) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let value = Number(bytes || 0), unit = 0;
@@ -123,6 +130,7 @@ function stages(run) {
         make("small", {}, total ? `${number(done)} of ${number(total)} ${progress.unit || ""}` : ""),
         make("small", {}, progress.remaining_seconds ? ` · ${duration(progress.remaining_seconds)} to go` : ""),
         make("small", {}, (progress.figures || {}).loss !== undefined ? ` · loss ${number(progress.figures.loss)}` : "")));
+      if (stage.estimate) what.append(make("small", {}, expected(stage.estimate)));
       const bar = make("progress", { max: total || 1 });
       if (total) bar.value = done;
       what.append(bar);

@@ -28,7 +28,7 @@ def first(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[
     """A finished run and the folder of its results."""
     output = tmp_path_factory.mktemp("first")
     code, summary = chain.run("--name=tales", output=output)
-    assert code == 0, json.dumps(summary, indent=1)[:4000]
+    assert code == 0, json.dumps({**summary, "books": [], "lineage": []}, indent=1)[:6000]
     return summary, output
 
 
@@ -45,6 +45,18 @@ def test_a_run_is_verified_and_its_results_are_files(first: tuple[dict[str, Any]
     assert "FROM ./tales.q4_k_m.gguf" in (output / "Modelfile").read_text()
     assert "<svg" in (output / "report.html").read_text()
     assert json.loads((output / "summary.json").read_text()) == summary
+
+
+def test_the_training_was_estimated_before_it_began(chain: Chain, first: tuple[dict[str, Any], Path]) -> None:
+    run = Client(chain.stack.address).run(first[0]["run"].removeprefix("runs/"))
+    (train,) = (stage for stage in run["stages"] if stage["name"] == "train")
+    taken = {count["name"]: int(count["value"]) for count in train["counts"]}
+    expected = train["estimate"]
+    assert expected["steps"] == taken["steps"] == 40
+    # Of one pass, which these steps are a part of.
+    assert expected["tokens"] >= taken["tokens"] * 0.9
+    assert expected["memory_bytes"] > sum(p.stat().st_size for p in chain.model.iterdir())
+    assert expected["disk_bytes"] > 0
 
 
 def test_the_dataset_loads_and_no_book_is_in_two_splits(first: tuple[dict[str, Any], Path], tmp_path: Path) -> None:
