@@ -76,30 +76,30 @@ def give_gpu(settings: Settings, node: str, count: int = 1) -> None:
 
 
 def load(settings: Settings) -> bool:
-    """Copies the images from this machine into the nodes that have not got them.
+    """Copies the release's images from this machine into the nodes. Returns and raises as `load_images`."""
+    # On nodes without a GPU the scheduler's part is real and the arithmetic a CPU's.
+    stand_in = settings.image("train-gpu")
+    run(("docker", "tag", settings.image("train-cpu"), stand_in))
+    named = [*(settings.image(name) for name in IMAGES), stand_in]
+    return load_images(settings, [*named, *filter(None, (settings.minio_image,))])
+
+
+def load_images(settings: Settings, images: Sequence[str]) -> bool:
+    """Copies images from this machine into the workers that have not got them.
+
+    Args:
+        settings: of the cluster.
+        images: their full names.
 
     Returns:
         Whether there were such: pods that are there already run others of the same name.
 
     Raises:
-        Failed: one was not built.
+        Failed: one is not on this machine.
     """
-    # On nodes without a GPU the scheduler's part is real and the arithmetic a CPU's.
-    stand_in = settings.image("train-gpu")
-    run(("docker", "tag", settings.image("train-cpu"), stand_in))
-    named = [*(settings.image(name) for name in IMAGES), stand_in]
     # Nothing of ours runs on the control plane; each node that is left out saves a minute.
-    workers = nodes(settings, "!node-role.kubernetes.io/control-plane")
-    return _load(settings, workers, [*named, *filter(None, (settings.minio_image, *settings.more_images))])
-
-
-def delete(settings: Settings) -> None:
-    """Removes the cluster with everything in it. Raises Failed."""
-    run(("kind", "delete", "cluster", f"--name={settings.cluster}"))
-
-
-def _load(settings: Settings, names: Sequence[str], images: Sequence[str]) -> bool:
-    """Loads images. An annotation tells which a node has: kind would ask a program that not all nodes have."""
+    names = nodes(settings, "!node-role.kubernetes.io/control-plane")
+    # An annotation tells which a node has: kind would ask a program that not all nodes have.
     wanted = {image: run(("docker", "image", "inspect", "--format={{.Id}}", image)).strip() for image in images}
     known = [json.loads(_annotation(settings, name) or "{}") for name in names]
     missing = [image for image in wanted if any(have.get(image) != wanted[image] for have in known)]
@@ -107,8 +107,15 @@ def _load(settings: Settings, names: Sequence[str], images: Sequence[str]) -> bo
         return False
     command = ("kind", "load", "docker-image", f"--name={settings.cluster}", f"--nodes={','.join(names)}")
     run((*command, *missing), timeout=1800)
-    kubectl(settings, "annotate", "node", *names, "--overwrite", f"{_LOADED}={json.dumps(wanted)}")
+    for name, have in zip(names, known, strict=True):
+        loaded = json.dumps({**have, **wanted})
+        kubectl(settings, "annotate", "node", name, "--overwrite", f"{_LOADED}={loaded}")
     return True
+
+
+def delete(settings: Settings) -> None:
+    """Removes the cluster with everything in it. Raises Failed."""
+    run(("kind", "delete", "cluster", f"--name={settings.cluster}"))
 
 
 def _allocatable(settings: Settings, node: str) -> str:

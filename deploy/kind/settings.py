@@ -33,12 +33,6 @@ class Settings:
     """Of our images."""
     minio_image: str = field(default_factory=lambda: _environment("MINIO_IMAGE", ""))
     """Loaded into the nodes from this machine; when empty they pull the chart's."""
-    more_images: tuple[str, ...] = field(
-        default_factory=lambda: tuple(
-            image for name in ("OLLAMA_IMAGE", "KUEUE_IMAGE") if (image := os.environ.get(name, ""))
-        )
-    )
-    """Loaded too, for tests."""
     namespace: str = field(default_factory=lambda: _environment("NAMESPACE", "bookmill"))
     """Of the release."""
     release: str = field(default_factory=lambda: _environment("RELEASE", "bookmill"))

@@ -15,10 +15,7 @@ pytestmark = pytest.mark.faults
 @pytest.fixture
 def ollama(bookmill: Bookmill) -> Iterator[str]:
     """An Ollama server beside the release; its address."""
-    image = next((image for image in bookmill.cluster.settings.more_images if "ollama" in image), "")
-    if not image:
-        pytest.skip("no Ollama: OLLAMA_IMAGE names no image")
-    bookmill.cluster.apply(*_server(image))
+    bookmill.cluster.apply(*_server(bookmill.cluster.image_of("OLLAMA_IMAGE")))
     bookmill.cluster.kubectl("wait", "pod/ollama", "--for=condition=Ready", "--timeout=180s")
     yield "http://ollama:11434"
     bookmill.cluster.delete("pod", "ollama")

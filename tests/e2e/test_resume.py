@@ -32,6 +32,22 @@ def test_a_killed_pod(bookmill: Bookmill, reference: Reference) -> None:
     assert resumed >= KILLED_AT - CHECKPOINT_STEPS
 
 
+@pytest.mark.faults
+def test_a_cancelled_run(bookmill: Bookmill, reference: Reference) -> None:
+    """The Job goes, with its grace period; the same run made again finds what the training saved meanwhile."""
+    spec = bookmill.spec(seed=24, steps=STEPS, checkpoint_steps=CHECKPOINT_STEPS)
+    run = bookmill.gateway.create(spec)
+    bookmill.gateway.until(run["name"], at_step(KILLED_AT), f"step {KILLED_AT}")
+    pod = bookmill.cluster.pod("trainer")
+    job = _job(bookmill.cluster, pod)
+    bookmill.gateway.cancel(run["name"])
+    bookmill.gateway.until(run["name"], lambda run: run.get("state") == "STATE_CANCELLED", "cancellation")
+    eventually(lambda: bookmill.cluster.find("job", job), lambda found: found is None, 120, f"end of {job}")
+    again = bookmill.gateway.create(spec)
+    assert digests(bookmill.gateway.finished(again["name"])) == reference.digests(spec)
+    assert _resumed_from(bookmill.cluster, job, pod) >= KILLED_AT
+
+
 @pytest.fixture
 def second_gpu(bookmill: Bookmill) -> Iterator[str]:
     """A GPU on the other worker too, while a test needs it."""
@@ -70,13 +86,17 @@ def _interrupted(bookmill: Bookmill, reference: Reference, seed: int, interrupt:
     run = bookmill.gateway.create(spec)
     bookmill.gateway.until(run["name"], at_step(KILLED_AT), f"step {KILLED_AT}")
     pod = bookmill.cluster.pod("trainer")
-    job = bookmill.cluster.get("pod", pod)["metadata"]["labels"]["batch.kubernetes.io/job-name"]
+    job = _job(bookmill.cluster, pod)
     used = bookmill.cluster.python_in(pod, "memory")
     bookmill.measured["memory of the trainer at most, MiB"] = used["peak"] / (1 << 20)
     interrupt(pod)
     summary = bookmill.gateway.finished(run["name"])
     assert digests(summary) == reference.digests(spec)
     return _resumed_from(bookmill.cluster, job, pod)
+
+
+def _job(cluster: Cluster, pod: str) -> str:
+    return str(cluster.get("pod", pod)["metadata"]["labels"]["batch.kubernetes.io/job-name"])
 
 
 def _resumed_from(cluster: Cluster, job: str, first: str) -> int:

@@ -1,11 +1,14 @@
 """The kind cluster as end-to-end tests use it: kubectl, objects as JSON, pods by component, programs in pods."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+import pytest
 
 from deploy.kind import cluster as kind
 from deploy.kind.settings import Settings
@@ -26,6 +29,14 @@ class Cluster:
     def namespace(self) -> str:
         """Where the release is."""
         return self.settings.namespace
+
+    def image_of(self, variable: str) -> str:
+        """Loads an image that a test needs besides, and gives its name; skips where the environment names none."""
+        image = os.environ.get(variable, "")
+        if not image:
+            pytest.skip(f"{variable} names no image")
+        kind.load_images(self.settings, [image])
+        return image
 
     def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 300) -> str:
         """Runs kubectl in the namespace. Raises `Failed` of deploy.kind with its words."""

@@ -72,12 +72,6 @@ class Bookmill:
         """Looks at a training job."""
         return self.response("train", "TrainService/GetTrainingJob", {"name": name})
 
-    def job_of(self, run: Run) -> str:
-        """Gives the name of the Job that trains for a run."""
-        pod = self.cluster.pods("trainer")[-1]
-        del run
-        return str(pod["metadata"]["labels"]["batch.kubernetes.io/job-name"])
-
     def manifest(self, spec: Object) -> Object:
         """Gives the Job of a training, as the service shows it without making it."""
         request = {"spec": spec, "validate_only": True}
