@@ -69,14 +69,14 @@ dockerfiles: setup-dev ## Lint the Dockerfiles.
 
 images: $(IMAGES:%=image-%) ## Build the images, or some: make images IMAGES="clean chunk".
 
-kind-images: $(KIND_IMAGES:%=image-%) image-e2e ## Build what `make cluster` loads.
+kind-images: $(KIND_IMAGES:%=image-%) image-e2e ## Build what runs on a kind cluster.
 
 push: ## Push the images, and write build/images.yaml for Helm: make push REGISTRY=registry.example/bookmill.
 	$(if $(REGISTRY),,$(error name a registry: make push REGISTRY=registry.example/bookmill))
 	python3 -m deploy.docker.push $(IMAGES) --prefix=$(IMAGE_PREFIX) --tag=$(TAG) --registry=$(REGISTRY) \
 	  --values=$(IMAGE_VALUES)
 
-cluster: ## Make a kind cluster with a fake GPU, and load the images into it.
+cluster: kind-images ## Build the images, make a kind cluster with a fake GPU, and load them into it.
 	python3 -m deploy.kind up
 
 deploy: ## Install the chart on it.
@@ -85,10 +85,10 @@ deploy: ## Install the chart on it.
 cluster-down: ## Remove it.
 	python3 -m deploy.kind down
 
-e2e: setup-dev ## Test on a kind cluster: install, the chain, resume, rolling restart, policies. KEEP=1 leaves it there.
+e2e: setup-dev kind-images ## Test on a kind cluster: install, the chain, resume, rolling restart, policies. KEEP=1 leaves it there.
 	$(BIN)/pytest tests/e2e -m "not faults" $(if $(KEEP),--keep)
 
-e2e-faults: setup-dev ## Test the rest on it: kills, drain, reasons, queue, upgrade, removal.
+e2e-faults: setup-dev kind-images ## Test the rest on it: kills, drain, reasons, queue, upgrade, removal.
 	$(BIN)/pytest tests/e2e -m faults $(if $(KEEP),--keep)
 
 image-e2e: image-clean

@@ -10,7 +10,7 @@ SERVICES = ("ingest", "clean", "chunk", "train", "export", "gateway")
 """Each has an image and a Deployment of its name."""
 
 IMAGES = (*SERVICES, "train-cpu", "exporter", "e2e")
-"""Ours that run on it, built by `make kind-images`. The trainer for GPUs is not among them: it is 10 GB, and has
+"""Ours that run on it, built by `make kind-images`. The trainer for GPUs is not among them: it is 7 GB, and has
 nothing to run on."""
 
 
