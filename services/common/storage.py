@@ -74,7 +74,7 @@ class Store:
             Unavailable: `STORE_UNAVAILABLE`.
             PermissionDenied: `STORE_FORBIDDEN`.
         """
-        with _translated(self._bucket):
+        with self._asking(self._bucket):
             if not self._client.bucket_exists(bucket_name=self._bucket):
                 try:
                     self._client.make_bucket(bucket_name=self._bucket)
@@ -199,7 +199,7 @@ class Store:
             before = done
             try:
                 with (
-                    _translated(key),
+                    self._asking(key),
                     self._opened(key, offset + done, None if length is None else length - done) as body,
                 ):
                     for block in body.stream(_BLOCK):
@@ -248,7 +248,7 @@ class Store:
         """Writes a small named JSON object, over what was there."""
         self._check(key)
         data = canonical_json(value)
-        with _translated(key):
+        with self._asking(key):
             self._client.put_object(
                 bucket_name=self._bucket,
                 object_name=key,
@@ -276,7 +276,7 @@ class Store:
         """Gives an object's size in bytes, None when there is none."""
         self._check(key)
         try:
-            with _translated(key):
+            with self._asking(key):
                 found = self._client.stat_object(bucket_name=self._bucket, object_name=key)
         except NotFound:
             return None
@@ -284,7 +284,7 @@ class Store:
 
     def entries(self, prefix: str) -> Iterator[Entry]:
         """Lists objects whose keys begin with a prefix, in the order of keys."""
-        with _translated(prefix):
+        with self._asking(prefix):
             for item in self._client.list_objects(bucket_name=self._bucket, prefix=prefix, recursive=True):
                 if not item.is_dir:
                     yield Entry(item.object_name, item.size, item.last_modified)
@@ -297,13 +297,13 @@ class Store:
     def delete(self, key: str) -> None:
         """Deletes an object; one that is not there is no error."""
         self._check(key)
-        with _translated(key):
+        with self._asking(key):
             self._client.remove_object(bucket_name=self._bucket, object_name=key)
 
     def _put(self, reference: Reference, data: BinaryIO) -> None:
         if self.stat(reference.key) == reference.size:
             return
-        with _translated(reference.key):
+        with self._asking(reference.key):
             self._client.put_object(
                 bucket_name=self._bucket,
                 object_name=reference.key,
@@ -342,6 +342,17 @@ class Store:
             response.close()
             response.release_conn()
 
+    @contextmanager
+    def _asking(self, what: str) -> Iterator[None]:
+        """Turns the client's errors into ours, and lets go of connections that lead to no S3 server."""
+        with _translated(what):
+            try:
+                yield
+            except (InvalidResponseError, ServerError):
+                # Seen of a MinIO that was starting: the same answer for minutes, on the one connection alone.
+                self._http.clear()
+                raise
+
     @staticmethod
     def _check(key: str) -> None:
         if not is_key(key):
@@ -374,8 +385,9 @@ def _translated(what: str) -> Iterator[None]:
     except (HTTPError, ServerError, InvalidResponseError, MinioException) as error:
         if _says_full(str(error)):
             raise Exhausted("STORE_FULL", f"the store is full: {what} was not written") from error
+        told = f" ({str(error)[:160]})" if isinstance(error, InvalidResponseError | ServerError) else ""
         raise Unavailable(
-            "STORE_UNAVAILABLE", f"the store does not answer for {what}: {type(error).__name__}"
+            "STORE_UNAVAILABLE", f"the store does not answer for {what}: {type(error).__name__}{told}"
         ) from error
 
 

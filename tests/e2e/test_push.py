@@ -16,24 +16,32 @@ from tests.support.e2e_cluster import eventually
 
 pytestmark = pytest.mark.faults
 
+_CONFIG = """
+version: 0.1
+storage: {filesystem: {rootdirectory: /tmp/registry}}
+http: {addr: ":5000"}
+"""
 _MANIFESTS = "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 
 
 @pytest.fixture
-def registry(cluster: object) -> Iterator[str]:
+def registry(cluster: object, tmp_path: Path) -> Iterator[str]:
     """An OCI registry on loopback, where an engine asks for no certificate; `localhost:PORT`."""
     del cluster  # which says whether there is an engine, and images
     image = os.environ.get("REGISTRY_IMAGE", "")
     if not image:
         pytest.skip("no registry: REGISTRY_IMAGE names no image")
-    container = kind.run(("docker", "run", "--detach", "--rm", "--publish=127.0.0.1::5000", image)).strip()
+    config = tmp_path / "config.yml"
+    config.write_text(_CONFIG, encoding="utf-8")
+    options = ("--detach", "--publish=127.0.0.1::5000", f"--volume={config}:/config.yml:ro")
+    container = kind.run(("docker", "run", *options, image, "serve", "/config.yml")).strip()
     try:
         port = kind.run(("docker", "port", container, "5000/tcp")).strip().rpartition(":")[2]
         address = f"localhost:{port}"
         eventually(lambda: _answers(f"http://{address}/v2/"), bool, 30, "answer of the registry")
         yield address
     finally:
-        kind.run(("docker", "rm", "--force", container))
+        kind.run(("docker", "rm", "--force", "--volumes", container))
 
 
 def test_what_is_pushed_is_what_is_pulled(registry: str, tmp_path: Path) -> None:
@@ -48,7 +56,8 @@ def test_what_is_pushed_is_what_is_pulled(registry: str, tmp_path: Path) -> None
         assert manifest.status_code == 200, manifest.text
         assert manifest.headers["Docker-Content-Digest"] == digest
         assert manifest.json()["layers"]
-    rendered = kind.run(("helm", "template", "bookmill", str(release.CHART), f"--values={written}"))
+    options = (f"--values={written}", "--kube-version=1.34.0")
+    rendered = kind.run(("helm", "template", "bookmill", str(release.CHART), *options))
     assert f"image: {registry}/bookmill/clean@{image['digests']['clean']}" in rendered.replace('"', "")
 
 
