@@ -89,7 +89,8 @@ e2e: setup-dev kind-images ## Test on a kind cluster: install, the chain, resume
 	$(BIN)/pytest tests/e2e -m "not faults" $(if $(KEEP),--keep)
 
 e2e-faults: setup-dev kind-images ## Test the rest on it: kills, drain, reasons, queue, upgrade, removal.
-	$(BIN)/pytest tests/e2e -m faults $(if $(KEEP),--keep)
+	BOOKMILL_TEST_KIND=$(or $(KIND_CLUSTER),bookmill) \
+	  $(BIN)/pytest tests/e2e tests/integration/kubernetes -m faults $(if $(KEEP),--keep)
 
 image-e2e: image-clean
 	docker build --build-arg BASE_IMAGE=$(IMAGE_PREFIX)/clean:$(TAG) -t $(IMAGE_PREFIX)/e2e:$(TAG) \

@@ -21,12 +21,19 @@ from tests.support.fake_jobs import KIND, fake_spec
 from tests.support.kind import CANARY, IMAGE, Namespace
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.faults
+
 Make = Callable[..., Any]
 FINAL_SECONDS = 240.0
 
+# No control plane has a GPU, not even where a worker is given one.
+WITHOUT_GPU = {
+    "nodeSelector": {"node-role.kubernetes.io/control-plane": ""},
+    "tolerations": [{"operator": "Exists", "effect": "NoSchedule"}],
+}
 # How the settings differ, and what is told then.
 WAITS: list[tuple[dict[str, Any], str, str]] = [
-    ({"accelerator": "nvidia"}, "UNSCHEDULABLE", "Insufficient nvidia.com/gpu"),
+    ({"accelerator": "nvidia", **WITHOUT_GPU}, "UNSCHEDULABLE", "Insufficient nvidia.com/gpu"),
     ({"nodeSelector": {"no": "node"}}, "UNSCHEDULABLE", "node affinity/selector"),
     ({"image": "localhost:1/no:1"}, "IMAGE_PULL_FAILED", "localhost:1/no:1"),
     ({"image": "no:1", "imagePullPolicy": "Never"}, "IMAGE_PULL_FAILED", "ErrImageNeverPull"),
