@@ -19,7 +19,7 @@ from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import Message
 
 from bookmill.v1 import object_pb2
-from services.common.errors import BookmillError
+from services.common.errors import BookmillError, PermissionDenied
 from services.common.settings import StoreSettings, load
 from services.common.steps import Step, record, recorded
 from services.common.storage import Store
@@ -136,6 +136,8 @@ def run(
         # Before the body, after it, or while its end was written down: the store has failed.
         _log.exception("the job cannot go on", extra={"job": job, "reason": error.reason})
         tell(settings.end_file, error.reason, error.message)
+        if isinstance(error, PermissionDenied):
+            return BadConfiguration.exit_code  # of no attempt will the store take these keys
         return Interrupted.exit_code if stop.requested else CRASHED
 
 

@@ -43,11 +43,16 @@ def test_wrong_credentials(bookmill: Bookmill, chain: Run) -> None:
                 volume["projected"]["sources"][0]["secret"]["name"] = "wrong"
 
     name = _made_by_hand(bookmill, spec, change)
-    told = _until_reason(bookmill, name, "STORE_FORBIDDEN")
+    _until_reason(bookmill, name, "STORE_FORBIDDEN")
+    told = eventually(
+        lambda: bookmill.training(f"trainingJobs/{name}"), lambda job: job["state"] == "STATE_FAILED", 60, "failure"
+    )
+    assert told["reason"]["reason"] == "STORE_FORBIDDEN"
     assert "check its access and secret key" in told["reason"]["message"]
+    assert len(bookmill.cluster.pods_of_job(name)) == 1
     for value in secret.values():
         assert value not in json.dumps(told)
-    bookmill.response("train", "TrainService/CancelTrainingJob", {"name": f"trainingJobs/{name}"})
+    bookmill.cluster.delete("job", name)
     bookmill.cluster.delete("secret", "wrong")
 
 
