@@ -8,7 +8,7 @@ import pytest
 
 from deploy.kind import cluster as kind
 from deploy.kind import release
-from deploy.kind.settings import IMAGES, Settings
+from deploy.kind.settings import IMAGES, SERVICES, Settings
 from tests.support import e2e_release
 from tests.support.e2e_cluster import Cluster
 from tests.support.e2e_reference import Reference
@@ -83,6 +83,9 @@ def bookmill(cluster: Cluster, model_archive: bytes) -> Iterator[Bookmill]:
     """The release, ready, with the base model uploaded."""
     _measured["install to ready, seconds"] = e2e_release.install(cluster)
     gateway = e2e_release.gateway(cluster)
+    for component in SERVICES:
+        used = cluster.python_in(cluster.pod(component), "memory")
+        _measured[f"memory of {component} before a run, MiB"] = used["now"] / (1 << 20)
     yield Bookmill(cluster, gateway, gateway.upload(model_archive), _measured, _tables)
     gateway.close()
 
