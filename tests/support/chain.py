@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sysconfig
 from collections.abc import Iterator, Sequence
@@ -63,7 +64,13 @@ class Chain:
         """Starts `bookmill` and does not wait for it."""
         environment = {**os.environ, "BOOKMILL_SERVER": self.stack.address}
         return subprocess.Popen(
-            [PROGRAM, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [PROGRAM, *words],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # A shell's background job, tests among them, ignores Ctrl-C, and so would what it starts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
 

@@ -112,7 +112,7 @@ def test_services_killed_in_the_middle_change_nothing(first: tuple[dict[str, Any
 
 def test_ctrl_c_and_the_same_command_again(chain: Chain, tmp_path: Path) -> None:
     """The stack is stopped in the middle of the training; the next one goes on from the checkpoint."""
-    options = ("--name=tales", "--max-steps=100")  # so many that the middle is not missed
+    options = ("--name=tales", "--max-steps=100")  # so many that the middle cannot be missed
     _, undisturbed = chain.run(*options, output=tmp_path / "undisturbed")
     with running_chain(tmp_path) as own:
         ongoing = own.start("run", *own.options(*options), "--json")
