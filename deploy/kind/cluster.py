@@ -1,5 +1,6 @@
 """Makes, fills and removes the cluster; each step may be repeated."""
 
+import hashlib
 import json
 import subprocess
 import time
@@ -12,7 +13,10 @@ GPU_NODE = "bookmill.dev/for=gpu"
 """The label of the node that says it has a GPU."""
 
 _LOADED = "bookmill.dev/images"
-"""An annotation of nodes: the images that were loaded, with their ids."""
+"""An annotation of nodes: the images that were loaded, with digests of what is in them."""
+_CONTENT = (
+    "{{.RootFS.Layers}} {{.Config.Env}} {{.Config.Entrypoint}} {{.Config.Cmd}} {{.Config.User}} {{.Config.WorkingDir}}"
+)
 _CONFIG = ROOT / "deploy" / "kind" / "cluster.yaml"
 _READY_SECONDS = 180
 _GPU_SECONDS = 60
@@ -100,7 +104,7 @@ def load_images(settings: Settings, images: Sequence[str]) -> bool:
     # Nothing of ours runs on the control plane; each node that is left out saves a minute.
     names = nodes(settings, "!node-role.kubernetes.io/control-plane")
     # An annotation tells which a node has: kind would ask a program that not all nodes have.
-    wanted = {image: run(("docker", "image", "inspect", "--format={{.Id}}", image)).strip() for image in images}
+    wanted = {image: _content(image) for image in images}
     known = [json.loads(_annotation(settings, name) or "{}") for name in names]
     missing = [image for image in wanted if any(have.get(image) != wanted[image] for have in known)]
     if not missing:
@@ -116,6 +120,11 @@ def load_images(settings: Settings, images: Sequence[str]) -> bool:
 def delete(settings: Settings) -> None:
     """Removes the cluster with everything in it. Raises Failed."""
     run(("kind", "delete", "cluster", f"--name={settings.cluster}"))
+
+
+def _content(image: str) -> str:
+    # Labels tell of the revision: a commit that changes no code loads no image anew.
+    return hashlib.sha256(run(("docker", "image", "inspect", f"--format={_CONTENT}", image)).encode()).hexdigest()
 
 
 def _allocatable(settings: Settings, node: str) -> str:
