@@ -40,8 +40,9 @@ ports:
 {{/* Egress rules to the Kubernetes API: as given, else as the cluster says, else the private ranges. */}}
 {{- define "bookmill.apiServer" -}}
 {{- $policy := .Values.networkPolicy -}}
-{{- $service := lookup "v1" "Service" "default" "kubernetes" -}}
-{{- if or $policy.apiServerCidrs (not $service) -}}
+{{- $service := dict -}}
+{{- if not $policy.apiServerCidrs }}{{ $service = lookup "v1" "Service" "default" "kubernetes" }}{{ end -}}
+{{- if not $service -}}
 - to:
   {{- range default (list "10.0.0.0/8" "172.16.0.0/12" "192.168.0.0/16" "fc00::/7") $policy.apiServerCidrs }}
     - ipBlock: {cidr: {{ . | quote }}}
@@ -68,6 +69,15 @@ ports:
   {{- end }}
 {{- end }}
 {{- end -}}
+{{- end -}}
+
+{{/* Whether the public internet is also that of IPv6: as given, else as the cluster says, else yes. "true" or empty. */}}
+{{- define "bookmill.publicIPv6" -}}
+{{- $given := .Values.networkPolicy.publicIPv6 -}}
+{{- if eq (toString $given) "auto" -}}
+{{- $service := lookup "v1" "Service" "default" "kubernetes" -}}
+{{- if or (not $service) (has "IPv6" (default list $service.spec.ipFamilies)) }}true{{ end -}}
+{{- else if $given }}true{{ end -}}
 {{- end -}}
 
 {{- define "bookmill.oneAddress" -}}

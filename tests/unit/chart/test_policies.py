@@ -229,3 +229,9 @@ def test_ollama_is_reached_where_the_values_say(render: Render) -> None:
 )
 def test_a_connection_too_many_or_too_few_is_found(render: Render, broken: Broken, old: str, new: str) -> None:
     assert set(connections(render(CLOSE, broken("templates/networkpolicies.yaml", old, new)))) != expected()
+
+
+@pytest.mark.parametrize(("given", "there"), [("auto", True), (True, True), (False, False)])
+def test_ipv6_is_public_as_given_and_where_no_cluster_says_otherwise(helm: Helm, given: object, there: bool) -> None:
+    values = {"networkPolicy": {"publicIPv6": given}}
+    assert ("2000::/3" in helm.texts(values)["bookmill/templates/networkpolicies.yaml"]) == there
