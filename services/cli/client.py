@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
@@ -23,7 +23,7 @@ FINAL_STATES = ("STATE_SUCCEEDED", "STATE_FAILED", "STATE_CANCELLED")
 
 
 class Client:
-    """A connection to a gateway.
+    """A connection to a gateway. A context manager, for who does not end with it.
 
     Args:
         server: its address, `http://127.0.0.1:8080`.
@@ -37,6 +37,12 @@ class Client:
         self._server = server
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(base_url=server, timeout=_TIMEOUT, headers=headers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
 
     def is_up(self) -> bool:
         """Says whether a gateway answers there."""

@@ -48,7 +48,8 @@ def test_a_run_is_verified_and_its_results_are_files(first: tuple[dict[str, Any]
 
 
 def test_the_training_was_estimated_before_it_began(chain: Chain, first: tuple[dict[str, Any], Path]) -> None:
-    run = Client(chain.stack.address).run(first[0]["run"].removeprefix("runs/"))
+    with Client(chain.stack.address) as client:
+        run = client.run(first[0]["run"].removeprefix("runs/"))
     (train,) = (stage for stage in run["stages"] if stage["name"] == "train")
     taken = {count["name"]: int(count["value"]) for count in train["counts"]}
     expected = train["estimate"]
@@ -88,9 +89,8 @@ def test_a_second_run_is_answered_from_records(
 
 def test_services_killed_in_the_middle_change_nothing(first: tuple[dict[str, Any], Path], tmp_path: Path) -> None:
     """Each service is killed with -9 in turn while a run is at work in a store of its own."""
-    with running_chain(tmp_path) as chain:
+    with running_chain(tmp_path) as chain, Client(chain.stack.address) as client:
         ongoing = chain.start("run", *chain.options("--name=tales"), "--json")
-        client = Client(chain.stack.address)
         watched = _run_begun(client)
         killed: list[str] = []
         by_stage = {"fetch": "ingest", "clean": "clean", "chunk": "chunk", "train": "train", "export": "export"}
@@ -114,9 +114,8 @@ def test_ctrl_c_and_the_same_command_again(chain: Chain, tmp_path: Path) -> None
     """The stack is stopped in the middle of the training; the next one goes on from the checkpoint."""
     options = ("--name=tales", "--max-steps=100")  # so many that the middle cannot be missed
     _, undisturbed = chain.run(*options, output=tmp_path / "undisturbed")
-    with running_chain(tmp_path) as own:
+    with running_chain(tmp_path) as own, Client(own.stack.address) as client:
         ongoing = own.start("run", *own.options(*options), "--json")
-        client = Client(own.stack.address)
         for state in client.watch(_run_begun(client)):
             progress = next(s for s in state["stages"] if s["name"] == "train").get("progress", {})
             if progress.get("activity") == "training" and int(progress.get("completed", 0)) >= 12:
