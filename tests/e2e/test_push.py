@@ -40,6 +40,9 @@ def registry(cluster: object, tmp_path: Path) -> Iterator[str]:
         address = f"localhost:{port}"
         eventually(lambda: _answers(f"http://{address}/v2/"), bool, 30, "answer of the registry")
         yield address
+        named = kind.run(("docker", "image", "ls", "--format={{.Repository}}:{{.Tag}}", f"{address}/*/*")).split()
+        for name in named:
+            kind.run(("docker", "image", "rm", name))
     finally:
         kind.run(("docker", "rm", "--force", "--volumes", container))
 
