@@ -3,16 +3,14 @@
 import argparse
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from deploy.kind.cluster import Failed, run
+
+_SECONDS = 7200  # of one image: that of GPUs is 7 GB, and a line may be slow
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-
-
-class Failed(Exception):
-    """The engine did not do what it was asked; the message is its own."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,10 +73,7 @@ def values(registry: str, tag: str, digests: dict[str, str]) -> str:
 
 
 def _docker(*arguments: str) -> str:
-    done = subprocess.run(("docker", *arguments), capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Failed(f"docker {' '.join(arguments)}: exit code {done.returncode}\n{done.stderr[-2000:]}")
-    return done.stdout
+    return run(("docker", *arguments), timeout=_SECONDS)
 
 
 if __name__ == "__main__":
