@@ -199,8 +199,7 @@ async def test_probes_are_answered_while_a_book_is_chunked(peer: grpc.aio.Channe
     health = health_pb2_grpc.HealthStub(peer)
     answers = 0
     while not chunking.done():
-        await health.Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=30)
+        await health.Check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=1)
         answers += 1
     assert (await chunking)[0].chunk_count > 50
-    # A server that did nothing else meanwhile would answer once, at the end.
-    assert answers > 10
+    assert answers > 100
