@@ -88,7 +88,7 @@ cluster-down: ## Remove it.
 e2e: setup-dev kind-images ## Test on a kind cluster: install, the chain, resume, rolling restart, policies. KEEP=1 leaves it there.
 	$(BIN)/pytest tests/e2e -m "not faults" $(if $(KEEP),--keep)
 
-e2e-faults: setup-dev kind-images ## Test the rest on it: kills, drain, reasons, queue, upgrade, removal.
+e2e-faults: setup-dev kind-images image-seaweedfs ## Test the rest on it: kills, drain, reasons, queue, stores, upgrade, removal.
 	BOOKMILL_TEST_KIND=$(or $(KIND_CLUSTER),bookmill) \
 	  $(BIN)/pytest tests/e2e tests/integration/kubernetes -m faults $(if $(KEEP),--keep)
 

@@ -27,6 +27,12 @@ def install(settings: Settings, values: Sequence[Path] = (), more: Sequence[str]
     Raises:
         Failed: with Helm's words.
     """
+    install_chart(settings, values, more, wait)
+    kubectl(settings, "apply", f"--namespace={settings.namespace}", f"--filename={_PORTS}")
+
+
+def install_chart(settings: Settings, values: Sequence[Path] = (), more: Sequence[str] = (), wait: bool = True) -> None:
+    """As `install`, without ports of this machine: those are one release's. Raises Failed."""
     make_namespace(settings)
     helm(
         settings,
@@ -39,7 +45,6 @@ def install(settings: Settings, values: Sequence[Path] = (), more: Sequence[str]
         *more,
         *((("--wait", f"--timeout={_READY_SECONDS}s")) if wait else ()),
     )
-    kubectl(settings, "apply", f"--namespace={settings.namespace}", f"--filename={_PORTS}")
 
 
 def exists(settings: Settings) -> bool:

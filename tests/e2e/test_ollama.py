@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.e2e_cluster import Object
-from tests.support.e2e_release import CLIENT, STORE_NODE, Bookmill
+from tests.support.e2e_release import CLIENT, Bookmill
 from tests.support.e2e_runs import Run
+from tests.support.e2e_servers import server
 
 pytestmark = pytest.mark.faults
 
@@ -15,7 +15,11 @@ pytestmark = pytest.mark.faults
 @pytest.fixture
 def ollama(bookmill: Bookmill) -> Iterator[str]:
     """An Ollama server beside the release; its address."""
-    bookmill.cluster.apply(*_server(bookmill.cluster.image_of("OLLAMA_IMAGE")))
+    image = bookmill.cluster.image_of("OLLAMA_IMAGE")
+    environment = {"OLLAMA_HOST": "0.0.0.0:11434"}
+    bookmill.cluster.apply(
+        *server("ollama", image, 11434, "/api/version", data="/models", environment=environment, memory="2Gi")
+    )
     bookmill.cluster.kubectl("wait", "pod/ollama", "--for=condition=Ready", "--timeout=180s")
     yield "http://ollama:11434"
     bookmill.cluster.delete("pod", "ollama")
@@ -42,36 +46,3 @@ kind = {"Content-Type": "application/json"}
 request = urllib.request.Request(sys.argv[1] + "/api/generate", json.dumps(body).encode(), kind)
 print(urllib.request.urlopen(request, timeout=150).read().decode())
 """
-
-
-def _server(image: str) -> list[Object]:
-    container = {
-        "name": "ollama",
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "env": [{"name": "OLLAMA_HOST", "value": "0.0.0.0:11434"}, {"name": "HOME", "value": "/models"}],
-        "readinessProbe": {"httpGet": {"path": "/api/version", "port": 11434}, "periodSeconds": 1},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-        "resources": {"limits": {"memory": "2Gi"}, "requests": {"cpu": "100m", "memory": "256Mi"}},
-        "volumeMounts": [{"name": "models", "mountPath": "/models"}, {"name": "tmp", "mountPath": "/tmp"}],
-    }
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "ollama", "labels": {"app": "ollama"}},
-        "spec": {
-            "automountServiceAccountToken": False,
-            "nodeSelector": STORE_NODE,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 10001,
-                "fsGroup": 10001,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [container],
-            "volumes": [{"name": "models", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
-        },
-    }
-    spec = {"selector": {"app": "ollama"}, "ports": [{"port": 11434}]}
-    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "ollama"}, "spec": spec}
-    return [pod, service]

@@ -3,12 +3,10 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
 
-from deploy.kind import cluster as kind
-from deploy.kind import release
+from tests.support import e2e_release
 from tests.support.e2e_cluster import Cluster, Object, eventually
 from tests.support.e2e_release import Bookmill
 from tests.support.e2e_runs import Run
@@ -59,30 +57,9 @@ def test_wrong_credentials(bookmill: Bookmill, chain: Run) -> None:
 @pytest.fixture
 def small(bookmill: Bookmill) -> Iterator[Cluster]:
     """A second release, whose store is in memory and takes 64 MiB."""
-    settings = replace(bookmill.cluster.settings, namespace="small", release="small")
-    one = [f"--set=services.{name}.replicas=1" for name in ("clean", "chunk")]
-    store = "objectStore.bundled"
-    try:
-        release.make_namespace(settings)
-        release.helm(
-            settings,
-            *(
-                "upgrade",
-                "--install",
-                "small",
-                str(release.CHART),
-                f"--values={release.VALUES}",
-                "--wait",
-                "--timeout=300s",
-            ),
-            *release.images(settings),
-            *one,
-            f"--set={store}.inMemory=true",
-            f"--set={store}.size=64Mi",
-        )
-        yield Cluster(settings)
-    finally:
-        kind.kubectl(settings, "delete", "namespace", "small", "--wait", timeout=600)
+    store = "--set=objectStore.bundled"
+    with e2e_release.second(bookmill.cluster, "small", f"{store}.inMemory=true", f"{store}.size=64Mi") as cluster:
+        yield cluster
 
 
 def test_a_full_store(small: Cluster) -> None:

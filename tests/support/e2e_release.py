@@ -1,15 +1,18 @@
 """The release in the cluster with what tests put beside it: the example catalogue, a client pod, a base model."""
 
 import json
+import re
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from deploy.kind import cluster as kind
 from deploy.kind import release
 from tests.support.e2e_cluster import Cluster, Object, eventually, program_pod
 from tests.support.e2e_runs import Gateway, Run, spec
@@ -93,7 +96,7 @@ class Bookmill:
 def install(cluster: Cluster, *more: str) -> float:
     """Installs the release with what stands beside it, and gives the seconds until it is ready."""
     release.make_namespace(cluster.settings)
-    cluster.apply(*_catalogue(cluster))
+    cluster.apply(*catalogue(cluster))
     began = time.monotonic()
     release.install(cluster.settings, (VALUES,), more)
     seconds = time.monotonic() - began
@@ -116,9 +119,54 @@ def install(cluster: Cluster, *more: str) -> float:
     return seconds
 
 
+@contextmanager
+def second(cluster: Cluster, name: str, *more: str, beside: Sequence[Object] = ()) -> Iterator[Cluster]:
+    """Installs another release in a namespace of its own, and removes both at the end.
+
+    Args:
+        cluster: to install it on.
+        name: of the release and of the namespace.
+        more: further arguments of `helm upgrade`.
+        beside: objects that are there before it; pods among them are waited for.
+    """
+    other = Cluster(replace(cluster.settings, namespace=name, release=name))
+    one = [f"--set=services.{service}.replicas=1" for service in ("clean", "chunk")]
+    pods = [f"pod/{item['metadata']['name']}" for item in beside if item["kind"] == "Pod"]
+    try:
+        release.make_namespace(other.settings)
+        if beside:
+            other.apply(*beside)
+            other.kubectl("wait", *pods, "--for=condition=Ready", "--timeout=120s")
+        release.install_chart(other.settings, (VALUES,), (*one, *more))
+        yield other
+    finally:
+        kind.kubectl(other.settings, "delete", "namespace", name, "--wait", timeout=600)
+
+
+@contextmanager
+def forwarded(cluster: Cluster) -> Iterator[Gateway]:
+    """Opens a connection to the gateway of a release that no port of the nodes leads to."""
+    target = f"service/{cluster.settings.release}-gateway"
+    command = ("kubectl", f"--context={cluster.settings.context}", f"--namespace={cluster.namespace}", "port-forward")
+    with subprocess.Popen((*command, target, ":8080"), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            told = process.stdout.readline()
+            port = re.search(r"127\.0\.0\.1:(\d+)", told)
+            assert port, f"kubectl port-forward said {told!r}"
+            opened = _opened(f"http://127.0.0.1:{port[1]}", cluster)
+            yield opened
+            opened.close()
+        finally:
+            process.terminate()
+
+
 def gateway(cluster: Cluster) -> Gateway:
     """Opens a connection to the gateway, when it answers on this machine."""
-    address = f"http://{release.address(cluster.settings, 30080)}"
+    return _opened(f"http://{release.address(cluster.settings, 30080)}", cluster)
+
+
+def _opened(address: str, cluster: Cluster) -> Gateway:
     opened = Gateway(address, release.token(cluster.settings))
     eventually(lambda: _answers(opened), bool, 60, f"answer from {address}")
     return opened
@@ -131,7 +179,8 @@ def _answers(gateway: Gateway) -> bool:
         return False
 
 
-def _catalogue(cluster: Cluster) -> list[Object]:
+def catalogue(cluster: Cluster) -> list[Object]:
+    """Gives the example catalogue: a pod, and the Service that leads to it."""
     arguments = ["deploy.examples.catalogue", "--host=0.0.0.0", "--port=8600"]
     service = {
         "apiVersion": "v1",
