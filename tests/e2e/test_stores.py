@@ -34,7 +34,7 @@ def seaweedfs(bookmill: Bookmill) -> Iterator[Cluster]:
 
 @pytest.fixture
 def external(bookmill: Bookmill) -> Iterator[Cluster]:
-    """A second release, on a store in another namespace, whose bucket is not there yet."""
+    """A second release, on a store that was there before it and has no bucket yet."""
     store = "--set=objectStore"
     arguments = (
         f"{store}.mode=external",

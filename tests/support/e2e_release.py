@@ -5,7 +5,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -154,9 +154,8 @@ def forwarded(cluster: Cluster) -> Iterator[Gateway]:
             told = process.stdout.readline()
             port = re.search(r"127\.0\.0\.1:(\d+)", told)
             assert port, f"kubectl port-forward said {told!r}"
-            opened = _opened(f"http://127.0.0.1:{port[1]}", cluster)
-            yield opened
-            opened.close()
+            with closing(_opened(f"http://127.0.0.1:{port[1]}", cluster)) as opened:
+                yield opened
         finally:
             process.terminate()
 
