@@ -10,18 +10,14 @@ from tests.support.e2e_runs import Run
 def test_what_can_be_read_shows_no_secret(bookmill: Bookmill, chain: Run) -> None:
     cluster = bookmill.cluster
     cluster.rolled_out()
-    selector = f"--selector=app.kubernetes.io/instance={cluster.settings.release}"
-    secrets = {
-        f"{item['metadata']['name']}/{key}": value
-        for item in cluster.get("secrets", selector)
-        for key, value in item["data"].items()
-    }
+    secrets = {f"{name}/{key}": value for name, data in cluster.secrets().items() for key, value in data.items()}
     assert len(secrets) == 3, "access key, secret key and token"
-    kinds = cluster.kubectl("api-resources", "--verbs=list", "--namespaced", "--output=name").split()
     # Pods that end are soon gone.
     pods = [pod["metadata"] for pod in cluster.get("pods") if "deletionTimestamp" not in pod["metadata"]]
     readable = {
-        "objects": cluster.kubectl("get", ",".join(kind for kind in kinds if kind != "secrets"), "--output=yaml"),
+        "objects": cluster.kubectl(
+            "get", ",".join(kind for kind in cluster.kinds() if kind != "secrets"), "--output=yaml"
+        ),
         "run": json.dumps(bookmill.gateway.get(chain["run"])),
         "summary": json.dumps(chain),
         **{

@@ -39,9 +39,8 @@ _KEPT = {"persistentvolumeclaim/data-bookmill-store-0", "secret/bookmill-store",
 def _left(bookmill: Bookmill) -> set[str]:
     """Lists what there is of the release, of every kind that a namespace can hold."""
     cluster = bookmill.cluster
-    kinds = cluster.kubectl("api-resources", "--verbs=list", "--namespaced", "--output=name").split()
     # Events tell of what was, and end points follow their Services.
-    listed = ",".join(kind for kind in kinds if not kind.startswith(("events", "endpoints")))
+    listed = ",".join(kind for kind in cluster.kinds() if not kind.startswith(("events", "endpoints")))
     found = cluster.kubectl(
         "get",
         listed,

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.faults
 
 def test_upgrade_and_rollback(bookmill: Bookmill, chain: Run, reference: Reference) -> None:
     cluster = bookmill.cluster
-    secrets = _secrets(bookmill)
+    secrets = cluster.secrets()
     revision = _revision(bookmill)
     spec = bookmill.spec(seed=51, steps=500, checkpoint_steps=50)
     run = bookmill.gateway.create(spec)
@@ -32,7 +32,7 @@ def test_upgrade_and_rollback(bookmill: Bookmill, chain: Run, reference: Referen
 
     release.helm(cluster.settings, "rollback", cluster.settings.release, str(revision), "--wait", "--timeout=300s")
     assert "changed" not in cluster.get("pod", cluster.pod("gateway"))["metadata"]["labels"]
-    assert _secrets(bookmill) == secrets
+    assert cluster.secrets() == secrets
     for known in (chain, summary):
         assert bookmill.gateway.summary(known["run"])["files"] == known["files"]
     again = bookmill.gateway.create(bookmill.spec(seed=51, steps=500, checkpoint_steps=50))
@@ -42,11 +42,6 @@ def test_upgrade_and_rollback(bookmill: Bookmill, chain: Run, reference: Referen
 def _trainings(bookmill: Bookmill) -> dict[str, str]:
     jobs = bookmill.cluster.get("jobs", "--selector=app.kubernetes.io/component=trainer")
     return {job["metadata"]["name"]: job["metadata"]["uid"] for job in jobs}
-
-
-def _secrets(bookmill: Bookmill) -> dict[str, dict[str, str]]:
-    selector = f"--selector=app.kubernetes.io/instance={bookmill.cluster.settings.release}"
-    return {item["metadata"]["name"]: item["data"] for item in bookmill.cluster.get("secrets", selector)}
 
 
 def _revision(bookmill: Bookmill) -> int:

@@ -47,6 +47,15 @@ class Cluster:
         found = json.loads(self.kubectl("get", kinds, *arguments, "--output=json"))
         return found.get("items", found)
 
+    def kinds(self) -> list[str]:
+        """Gives the kinds of object that a namespace can hold and that can be listed."""
+        return self.kubectl("api-resources", "--verbs=list", "--namespaced", "--output=name").split()
+
+    def secrets(self) -> dict[str, dict[str, str]]:
+        """Gives the release's Secrets, and of each its values in base64 by key."""
+        selector = f"--selector=app.kubernetes.io/instance={self.settings.release}"
+        return {str(item["metadata"]["name"]): item["data"] for item in self.get("secrets", selector)}
+
     def find(self, kinds: str, name: str) -> Object | None:
         """Gets an object, None where there is none."""
         text = self.kubectl("get", kinds, name, "--ignore-not-found", "--output=json")
@@ -139,39 +148,43 @@ def program_pod(
         node: labels of the node that it must be on.
     """
     amounts = {"memory": "128Mi", **(resources or {})}
-    volumes = list(volumes)
+    named = [(f"volume-{n}", path, volume) for n, (path, volume) in enumerate(volumes)]
+    container = {
+        "name": "program",
+        "image": settings.image("e2e"),
+        "args": list(arguments),
+        "resources": {"requests": {"cpu": "10m", **amounts}, "limits": amounts},
+        "volumeMounts": [{"name": volume, "mountPath": path} for volume, path, _ in named],
+    }
+    pod = restricted_pod(name, container, [{"name": volume, **source} for volume, _, source in named], node or {})
+    pod["metadata"]["labels"] |= labels or {}
+    pod["spec"] |= {"enableServiceLinks": False, "terminationGracePeriodSeconds": 1}
+    pod["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"] = True
+    return pod
+
+
+def restricted_pod(name: str, container: Object, volumes: Iterable[Object], node: dict[str, str]) -> Object:
+    """Gives a pod that the restricted Pod Security Standard allows, with a /tmp that it may write to.
+
+    Args:
+        name: of the pod, and of its label `app`.
+        container: its name, image and what is particular to it, with `volumeMounts`.
+        volumes: that it mounts.
+        node: labels of the node that it must be on.
+    """
+    mounts = [{"name": "tmp", "mountPath": "/tmp"}, *container["volumeMounts"]]
+    security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    filled = {**container, "imagePullPolicy": "IfNotPresent", "securityContext": security, "volumeMounts": mounts}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": {"app": name, **(labels or {})}},
+        "metadata": {"name": name, "labels": {"app": name}},
         "spec": {
             "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": 1,
-            "nodeSelector": node or {},
+            "nodeSelector": node,
             "securityContext": {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [
-                {
-                    "name": "program",
-                    "image": settings.image("e2e"),
-                    "imagePullPolicy": "IfNotPresent",
-                    "args": list(arguments),
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "capabilities": {"drop": ["ALL"]},
-                        "readOnlyRootFilesystem": True,
-                    },
-                    "resources": {"requests": {"cpu": "10m", **amounts}, "limits": amounts},
-                    "volumeMounts": [
-                        {"name": "tmp", "mountPath": "/tmp"},
-                        *({"name": f"volume-{n}", "mountPath": path} for n, (path, _) in enumerate(volumes)),
-                    ],
-                }
-            ],
-            "volumes": [
-                {"name": "tmp", "emptyDir": {}},
-                *({"name": f"volume-{n}", **volume} for n, (_, volume) in enumerate(volumes)),
-            ],
+            "containers": [filled],
+            "volumes": [{"name": "tmp", "emptyDir": {}}, *volumes],
         },
     }
 

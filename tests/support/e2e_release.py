@@ -12,7 +12,6 @@ from typing import Any
 
 import yaml
 
-from deploy.kind import cluster as kind
 from deploy.kind import release
 from tests.support.e2e_cluster import Cluster, Object, eventually, program_pod
 from tests.support.e2e_runs import Gateway, Run, spec
@@ -140,7 +139,7 @@ def second(cluster: Cluster, name: str, *more: str, beside: Sequence[Object] = (
         release.install_chart(other.settings, (VALUES,), (*one, *more))
         yield other
     finally:
-        kind.kubectl(other.settings, "delete", "namespace", name, "--wait", timeout=600)
+        cluster.delete("namespace", name)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tests.support.e2e_cluster import Object
+from tests.support.e2e_cluster import Object, restricted_pod
 from tests.support.e2e_release import STORE_NODE
 
 
@@ -35,38 +35,20 @@ def server(
     container = {
         "name": name,
         "image": image,
-        "imagePullPolicy": "IfNotPresent",
         "args": list(arguments),
         "env": [{"name": key, "value": value} for key, value in {"HOME": data, **(environment or {})}.items()],
         "readinessProbe": {"httpGet": {"path": ready, "port": port}, "periodSeconds": 1},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
         "resources": {"limits": {"memory": memory}, "requests": {"cpu": "50m", "memory": "256Mi"}},
         "volumeMounts": [
             {"name": "data", "mountPath": data},
-            {"name": "tmp", "mountPath": "/tmp"},
             *({"name": volume, "mountPath": path, "readOnly": True} for volume, path, _ in mounted),
         ],
     }
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "labels": {"app": name}},
-        "spec": {
-            "automountServiceAccountToken": False,
-            "nodeSelector": STORE_NODE,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 10001,
-                "fsGroup": 10001,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [container],
-            "volumes": [
-                {"name": "data", "emptyDir": {}},
-                {"name": "tmp", "emptyDir": {}},
-                *({"name": volume, "secret": {"secretName": secret}} for volume, _, secret in mounted),
-            ],
-        },
-    }
+    volumes = [
+        {"name": "data", "emptyDir": {}},
+        *({"name": volume, "secret": {"secretName": secret}} for volume, _, secret in mounted),
+    ]
+    pod = restricted_pod(name, container, volumes, STORE_NODE)
+    pod["spec"]["securityContext"]["fsGroup"] = 10001  # of the user that every such pod runs as
     spec = {"selector": {"app": name}, "ports": [{"port": port}]}
     return [pod, {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec}]
