@@ -11,6 +11,9 @@ from services.common.errors import BookmillError, Exhausted, Internal, NotFound,
 from services.gateway.context import Context
 from services.gateway.patience import DOWN, Waiting, ask, pause
 
+# A service that made a job may see it, too, unless its rights are being changed: a release that is removed loses them
+# before its pods are gone, and the run is to go on with the next.
+_OUT_OF_SIGHT = DOWN | {"CLUSTER_FORBIDDEN"}
 _ASKED_AGAIN = 5  # times that a job is made anew after another run cancelled it
 
 
@@ -139,7 +142,7 @@ async def _make_and_pin(context: Context, kind: JobKind, spec: Any) -> Any:
 
 async def _watched(context: Context, kind: JobKind, name: str) -> Any:
     """Watches until the state is final; a watch that breaks off is taken up again."""
-    waiting = Waiting(context, kind.service)
+    waiting = Waiting(context, kind.service, _OUT_OF_SIGHT)
     final = {object_pb2.STATE_SUCCEEDED, object_pb2.STATE_FAILED, object_pb2.STATE_CANCELLED}
     while True:
         try:
@@ -152,7 +155,7 @@ async def _watched(context: Context, kind: JobKind, name: str) -> Any:
         except NotFound:
             raise
         except BookmillError as error:
-            if error.code.name != "UNAVAILABLE" and error.reason not in DOWN:
+            if error.code.name != "UNAVAILABLE" and error.reason not in _OUT_OF_SIGHT:
                 raise
             await waiting.after(error)
 

@@ -73,9 +73,10 @@ async def patiently(context: Context, what: str, attempt: Callable[[], Awaitable
 class Waiting:
     """The waits of one call or watch: bounded in time for what is down, in number for what declines to answer."""
 
-    def __init__(self, context: Context, what: str) -> None:
+    def __init__(self, context: Context, what: str, down: frozenset[str] = DOWN) -> None:
         self._context = context
         self._what = what
+        self._down = down
         self._since: float | None = None
         self._tries = 0
 
@@ -93,7 +94,7 @@ class Waiting:
         """
         settings = self._context.settings
         self._tries += 1
-        if error.reason in DOWN:
+        if error.reason in self._down:
             self._since = self._since or time.monotonic()
             down = time.monotonic() - self._since
             if down > settings.patience_seconds:

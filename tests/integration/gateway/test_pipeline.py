@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bookmill.v1 import object_pb2, run_pb2
-from services.common.errors import Corrupt, NotFound, Refused, Unavailable
+from services.common.errors import Corrupt, NotFound, PermissionDenied, Refused, Unavailable
 from services.common.objects import Reference
 from services.common.storage import Store
 from tests.support.gateways import TEXTS, ended, gateway_for, settings_for, spec, state_of, until
@@ -125,6 +125,30 @@ async def test_a_source_that_answers_again_costs_no_book(store: Store, services:
         run = await ended(gateway, (await gateway.create(spec(max_books=2))).name)
     assert run.state == object_pb2.STATE_SUCCEEDED
     assert summary_of(store, run)["refusals"] == []
+
+
+FORBIDDEN = PermissionDenied("CLUSTER_FORBIDDEN", "the Kubernetes API forbids it: cannot get resource jobs")
+
+
+async def test_a_job_that_may_not_be_seen_for_a_while_costs_no_run(store: Store, services: Services) -> None:
+    services.faults.raises["WatchTrainingJob"] = [FORBIDDEN] * 6
+    async with gateway_for(store, services) as gateway:
+        run = await ended(gateway, (await gateway.create(spec(max_books=2))).name)
+    assert run.state == object_pb2.STATE_SUCCEEDED
+    assert services.faults.work["train_model"] == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "reason"), [("WatchTrainingJob", "SERVICE_DOWN"), ("CreateTrainingJob", "CLUSTER_FORBIDDEN")]
+)
+async def test_a_right_that_stays_away_fails_the_run(
+    store: Store, services: Services, method: str, reason: str
+) -> None:
+    services.faults.raises[method] = FORBIDDEN
+    async with gateway_for(store, services, patience_seconds=1) as gateway:
+        run = await ended(gateway, (await gateway.create(spec(max_books=2))).name)
+    assert (run.state, run.reason.reason) == (object_pb2.STATE_FAILED, reason)
+    assert FORBIDDEN.message in run.reason.message
 
 
 async def test_a_run_whose_every_book_is_refused_fails_and_says_why(store: Store, services: Services) -> None:
